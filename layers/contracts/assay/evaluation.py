@@ -1,0 +1,131 @@
+"""What the evaluator found: `report.json` and `explain/samples.json`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from assay.base import Record
+from assay.policy import Task
+
+
+class Metric(Record):
+    """A number with its 95 % interval, or the reason why there is none. Zero means zero."""
+
+    value: float | None = None
+    low: float | None = None
+    """Lower bound of the interval; None where the metric has none yet."""
+    high: float | None = None
+    n: int | None = None
+    """The samples it was measured on."""
+    reason: str | None = None
+    higher_is_better: bool | None = None
+    """None: neither (a share, a count)."""
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Self:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError("a metric has either a value or the reason why it has none")
+        return self
+
+
+class Tensor(Record):
+    """An input or output of the model; None stands for a free dimension, the first is the batch."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+class ModelFacts(Record):
+    format: str
+    """`SavedModel`, `Keras` or `HDF5`."""
+    runtime: str
+    archive_sha256: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+class DataFacts(Record):
+    rows: int
+    unreadable: int = 0
+    unreadable_names: tuple[str, ...] = ()
+    """The first 20, each with its reason."""
+    sha256: str
+    """Over name, size and content of all that was read: two runs with the same one had the same data."""
+
+
+class Finding(Record):
+    """Something a person should know that no gate asks about."""
+
+    severity: Literal["info", "warning", "serious"]
+    title: str
+    text: str
+
+
+class ConfusionMatrix(Record):
+    """`counts[t][p]`: samples of class t that were predicted as p, in the order of `labels`."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+
+class Explainable(Record):
+    """What the explanation step needs to know of the samples and the model's answer."""
+
+    kind: Literal["images", "rows"]
+    samples: int
+    headers: tuple[str, ...] = ()
+    """Rows: the columns of `explain/rows/data.csv` (no header row): features, label, and last `assay_id`."""
+    label: str | None = None
+    """Rows: the header of the label among them."""
+    label_headers: tuple[str, ...] = ()
+    """A name for each of the model's outputs, in their order."""
+    positive: str | None = None
+    """Rows: the label's value that counts as positive."""
+
+
+class EvaluationReport(Record):
+    """`report.json`."""
+
+    schema_version: Literal[1] = 1
+    task: Task
+    labels: tuple[str, ...] = ()
+    """The classes' names for people, in the order of the model's outputs."""
+    metrics: dict[str, Metric]
+    per_class: dict[str, dict[str, Metric]] = {}
+    """Metric → class → value."""
+    confusion: ConfusionMatrix | None = None
+    model: ModelFacts
+    data: DataFacts
+    findings: tuple[Finding, ...] = ()
+    explain: Explainable | None = None
+    """None: no sample was to be explained."""
+    seconds: dict[str, float] = {}
+    """Wall time of each part."""
+
+
+class ExplainSample(Record):
+    """A sample to explain, and why."""
+
+    id: str
+    """The image's file name or the row's id."""
+    row: int
+    """Its place among all rows, from 0."""
+    sample: tuple[Literal["representative", "chosen"], ...]
+    reason: str
+    """A phrase: `mistake: 3 taken for 8 with 0.71`."""
+    true: str | None = None
+    predicted: str | None = None
+    score: float | None = None
+    """The predicted class's score, or the predicted value."""
+    file: str | None = None
+    """Images: the file below `explain/images/`."""
+
+
+class ExplainSamples(Record):
+    """`explain/samples.json`: in the order of the rows of `explain/rows/data.csv`."""
+
+    schema_version: Literal[1] = 1
+    samples: tuple[ExplainSample, ...]

@@ -1,0 +1,46 @@
+"""What the summary reads of an explanation: Clarify's `analysis.json`, whichever engine wrote it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from assay.base import Foreign
+
+
+class LabelShap(Foreign):
+    global_shap_values: dict[str, float] = {}
+    expected_value: float | None = None
+
+
+class Explanations(Foreign):
+    kernel_shap: dict[str, LabelShap] = {}
+    error: str | None = None
+
+
+class ImageExplanation(Foreign):
+    """Ours alone, beside each heat map: `explanations_shap/<stem>.json`."""
+
+    image: str
+    heat_maps: dict[str, str] = {}
+    """Label → file below `explanations_shap/`."""
+    additivity_gap: float | None = None
+
+
+class AssayAnalysis(Foreign):
+    """What our engine adds under the key `assay`, where Clarify's readers do not look."""
+
+    engine: str = ""
+    samples: int | None = None
+    failed: int = 0
+    model_calls: int | None = None
+    max_additivity_gap: float | None = None
+    """The largest |sum of attributions − (f(x) − f(baseline))| of all samples and outputs."""
+    images: tuple[ImageExplanation, ...] = ()
+
+
+class AnalysisReport(Foreign):
+    """`analysis.json`."""
+
+    version: str = "1.0"
+    explanations: Explanations = Field(default_factory=Explanations)
+    assay: AssayAnalysis | None = None

@@ -1,0 +1,59 @@
+"""What a policy may ask for, rightly, but is not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.errors import NotYet
+from assay.policy import Clusters, Policy
+
+TASKS = ("image_classification", "tabular_classification", "tabular_regression")
+
+
+def check_is_built(policy: Policy) -> None:
+    """Raises NotYet: names everything in the policy that is not built yet, and what stands in its place."""
+    missing = list(_missing(policy))
+    if missing:
+        raise NotYet("not yet: " + "; ".join(missing))
+
+
+def _missing(policy: Policy) -> Iterator[str]:
+    data, model = policy.data, policy.model
+    if policy.task not in TASKS:
+        yield f"task {policy.task} (built: {', '.join(TASKS)})"
+        return
+    if model.predictor != "in_process":
+        yield "model.predictor endpoint (built: in_process)"
+    if model.inputs:
+        yield "model.inputs (built: models with one input)"
+    if model.output_transform is not None:
+        yield "model.output_transform"
+    tabular = policy.task != "image_classification"
+    if tabular and not data.source.endswith(".csv"):
+        yield f"data.source {data.source} (built: one .csv file)"
+    if data.features is not None:
+        yield "data.features (built: CSV columns)"
+    if data.text or "text" in data.columns.values():
+        yield "columns of text"
+    if "categorical" in data.columns.values():
+        yield "categorical columns (built: numeric ones)"
+    if data.missing:
+        yield "data.missing"
+    if data.weight is not None:
+        yield "data.weight"
+    if policy.evaluate.slices:
+        yield "evaluate.slices"
+    if policy.bias is not None:
+        yield "bias"
+    if isinstance(policy.explain.baseline, str):
+        yield "explain.baseline by address (built: rows, clusters)"
+    if policy.explain.pdp:
+        yield "explain.pdp"
+    if policy.explain.max_cost is not None:
+        yield "explain.max_cost"
+    if not tabular and isinstance(policy.explain.baseline, Clusters):
+        yield "explain.baseline clusters for images (built: white noise)"
+    for gate in policy.gates:
+        for scope in ("slice", "facet"):
+            if getattr(gate, scope) is not None:
+                yield f"a gate on a {scope}"

@@ -1,0 +1,305 @@
+"""The policy, `assay.yaml`: what to evaluate a model on, what to explain, and what decides.
+
+Everything has a default that works but `task` and `data`. This module says what a policy may say; `assay.not_yet` says
+what of it is not built yet.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from assay.base import Record
+from assay.errors import BadPolicy
+
+Task = Literal[
+    "image_classification", "object_detection", "tabular_classification", "tabular_regression", "text_classification"
+]
+ColumnType = Literal["numeric", "categorical", "text"]
+Label = str | int | float | bool
+InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+
+
+class Data(Record):
+    """Where the held-out data lies and what its parts mean. Addresses are `s3://…` or relative to the policy's file."""
+
+    source: str = Field(min_length=1)
+    """A file, or a folder (ending with `/`) of images."""
+    annotations: str | None = None
+    """A CSV file with one line an image (classification) or a box (detection)."""
+    file: str = "image_file_name"
+    """The annotations' column that names the image."""
+    boxes: Literal["xyxy_pixels", "xyxy_relative", "coco"] = "xyxy_pixels"
+    label: str | int | None = None
+    """The column (or JMESPath) with the true answer; by default the annotations' `class_id`, or `label`."""
+    label_base: Literal[0, 1] | None = None
+    """What the first class is called where labels are integers; needed when both would fit."""
+    labels: tuple[Label, ...] | dict[int, str] | None = None
+    """The classes in the order of the model's outputs."""
+    names: str | None = None
+    """The column with a class's name for people."""
+    positive: Label | None = None
+    """The class that counts as positive when there are two; by default the second."""
+    headers: tuple[str, ...] | None = None
+    """The columns' names, where the file does not give them."""
+    features: str | None = None
+    """JMESPath of the features in a JSON record."""
+    text: tuple[str, ...] = ()
+    """Columns of free text."""
+    language: str | None = None
+    exclude: tuple[str, ...] = ()
+    """Columns that the model does not see."""
+    missing: tuple[str, ...] = ()
+    """Values that mean unknown."""
+    columns: dict[str, ColumnType] = {}
+    """Types that the values do not show: a number code that is a category."""
+    id: str | None = None
+    """The column that names a row."""
+    weight: str | None = None
+    """The column that says how much a row counts."""
+
+
+class Preprocessing(Record):
+    """How a picture becomes the model's input. What is left open is read from the model's signature."""
+
+    size: tuple[int, int] | None = None
+    """Height and width in pixels."""
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bilinear"
+    scaling: str | tuple[float, float] | None = None
+    """`none` (0 to 255), `0-1`, `-1-1`, `mobilenet_v2` (as -1-1), or [scale, offset]: pixel × scale + offset.
+
+    By default `none` for a model that takes integers, else `0-1`."""
+    color_order: Literal["rgb", "bgr", "grey"] | None = None
+    """By default `grey` for a model with one channel, else `rgb`."""
+    dtype: Literal["float32", "float16", "uint8", "int32"] | None = None
+
+    @field_validator("scaling")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        if isinstance(value, str) and value not in SCALINGS:
+            raise ValueError(f"{value!r} is not one of {', '.join(SCALINGS)}, nor [scale, offset]")
+        return value
+
+
+SCALINGS: dict[str, tuple[float, float]] = {
+    "none": (1.0, 0.0),
+    "0-1": (1 / 255, 0.0),
+    "-1-1": (1 / 127.5, -1.0),
+    "mobilenet_v2": (1 / 127.5, -1.0),
+}
+"""Scale and offset of the named scalings: input = pixel × scale + offset."""
+
+
+class ModelOptions(Record):
+    """How the model is asked."""
+
+    predictor: Literal["in_process", "endpoint"] = "in_process"
+    endpoint_name: str | None = None
+    content_type: Literal["text/csv", "application/jsonlines", "application/json"] | None = None
+    accept_type: Literal["text/csv", "application/jsonlines", "application/json"] | None = None
+    content_template: str | None = None
+    record_template: str | None = None
+    predicted_label: str | int | None = None
+    probability: str | int | None = None
+    inputs: dict[str, str] = {}
+    """Column → the model's input, where they are named differently."""
+    output_transform: Literal["exp", "expm1", "sigmoid", "softmax"] | None = None
+
+
+class SliceByBins(Record):
+    column: str
+    bins: tuple[float, ...] = Field(min_length=2)
+
+
+class SliceByQuantiles(Record):
+    column: str
+    quantiles: int = Field(ge=2, le=20)
+
+
+class Evaluate(Record):
+    threshold: float = Field(0.5, ge=0, le=1)
+    """The score from which the positive class is predicted when there are two."""
+    slices: tuple[str | SliceByBins | SliceByQuantiles, ...] = ()
+    score_threshold: float = Field(0.5, ge=0, le=1)
+    iou: tuple[float, ...] = (0.5,)
+    max_unreadable: int = Field(0, ge=0)
+    """How many rows or pictures may be unreadable before the job fails."""
+    instance_type: InstanceType | None = None
+
+
+class Representative(Record):
+    """Seeded, the same rows for champion and challenger: for global importance, partial dependence and drift."""
+
+    samples: int = Field(100, ge=0)
+
+
+class Chosen(Record):
+    """Mistakes first, then the least sure: for local explanations."""
+
+    samples: int = Field(12, ge=0)
+    only: dict[str, str] = {}
+    """Only rows whose column has this value."""
+
+
+class Clusters(Record):
+    clusters: int = Field(ge=1, le=100)
+
+
+class Explain(Record):
+    representative: Representative = Representative()
+    chosen: Chosen = Chosen()
+    num_samples: int | None = Field(None, ge=1)
+    """Coalitions a sample; by default min(2F + 2048, 2^F − 2) for F features or segments, 500 for images."""
+    num_segments: int = Field(20, ge=2)
+    segment_compactness: float = Field(5, gt=0)
+    classes: tuple[str, ...] = ("predicted", "true")
+    """Whose heat maps are drawn."""
+    baseline: Clusters | tuple[tuple[Any, ...], ...] | tuple[dict[str, Any], ...] | str | None = None
+    """What a feature is replaced by: rows, an address, or clusters of the data."""
+    pdp: tuple[str, ...] = ()
+    seed: int = 0
+    granularity: Literal["token", "sentence", "paragraph"] = "token"
+    max_objects: int = Field(3, ge=1)
+    context: float = Field(1.0, ge=0, le=1)
+    iou_threshold: float = Field(0.5, ge=0, le=1)
+    max_cost: Annotated[str, Field(pattern=r"^\d+(\.\d+)? USD$")] | None = None
+    instance_type: InstanceType | None = None
+
+
+class Facet(Record):
+    """The rows that bias is looked for in."""
+
+    column: str
+    values: tuple[Label, ...] | None = None
+    above: float | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Facet:
+        if (self.values is None) == (self.above is None):
+            raise ValueError("needs either `values` or `above`")
+        return self
+
+
+class Bias(Record):
+    facets: tuple[Facet, ...] = Field(min_length=1)
+    group: str | None = None
+    methods: Literal["all"] | tuple[str, ...] = "all"
+
+
+class RelativeLimit(Record):
+    relative: float = Field(ge=0)
+    """Of the champion's value: 0.02 is two per cent."""
+
+
+class Gate(Record):
+    """What must hold of one metric, for all rows or for a class, a slice or a facet of them."""
+
+    metric: str = Field(min_length=1)
+    min: float | None = None
+    max: float | None = None
+    max_abs: float | None = Field(None, ge=0)
+    max_worse: float | RelativeLimit | None = None
+    """How much worse than the champion's it may be."""
+    class_: str | None = Field(None, alias="class")
+    """A class, or `each`."""
+    slice: str | None = None
+    facet: str | None = None
+    judge: Literal["bound", "estimate"] = "bound"
+    """`bound`: the whole interval must hold; `estimate`: the value alone."""
+    confidence: Literal[0.9, 0.95, 0.99] = 0.95
+    on_inconclusive: Literal["fail", "warn", "pass"] | None = None
+    """What an inconclusive gate counts as; by default the verdict is inconclusive."""
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Gate:
+        limits = [self.max_abs, self.max_worse]
+        given = sum(limit is not None for limit in limits) + (self.min is not None or self.max is not None)
+        if given != 1:
+            raise ValueError("needs one of `min`, `max` (or both), `max_abs`, `max_worse`")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"contradicts itself: min {self.min:g} is above max {self.max:g}")
+        return self
+
+
+class Policy(Record):
+    task: Task
+    data: Data
+    model: ModelOptions = ModelOptions()
+    preprocessing: Preprocessing = Preprocessing()
+    evaluate: Evaluate = Evaluate()
+    explain: Explain = Explain()
+    bias: Bias | None = None
+    gates: tuple[Gate, ...] = ()
+
+    @model_validator(mode="after")
+    def _gates_agree(self) -> Policy:
+        floors: dict[tuple[object, ...], float] = {}
+        ceilings: dict[tuple[object, ...], float] = {}
+        for gate in self.gates:
+            of = (gate.metric, gate.class_, gate.slice, gate.facet)
+            if gate.min is not None:
+                floors[of] = max(gate.min, floors.get(of, gate.min))
+            if gate.max is not None:
+                ceilings[of] = min(gate.max, ceilings.get(of, gate.max))
+        for of in floors.keys() & ceilings.keys():
+            if floors[of] > ceilings[of]:
+                raise ValueError(f"gates on {of[0]} contradict: min {floors[of]:g} is above max {ceilings[of]:g}")
+        return self
+
+
+def read_policy(content: object, where: str = "the policy") -> Policy:
+    """The policy in parsed YAML or JSON; `where` names the file in the error.
+
+    Raises:
+        BadPolicy: all problems at once, each with its place and, for an unknown key, the nearest known one.
+    """
+    if not isinstance(content, dict):
+        found = "nothing" if content is None else f"a {type(content).__name__}"
+        raise BadPolicy(f"{where}: expected keys such as `task` and `data`, found {found}")
+    try:
+        return Policy.model_validate(content)
+    except ValidationError as error:
+        problems = list(dict.fromkeys(_problems(error)))
+    raise BadPolicy(f"{where}: " + "; ".join(problems))
+
+
+def _problems(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_url=False, include_context=False):
+        path = [part for part in problem["loc"] if not _is_branch_of_a_union(part)]
+        place = ".".join(str(part) for part in path) or "policy"
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(path)
+            nearest = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(known)}"
+            yield f"{place}: unknown key; {hint}"
+        elif problem["type"] == "missing":
+            yield f"{place}: missing"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            found = "" if isinstance(problem["input"], (dict, list)) else f" (found {problem['input']!r:.80})"
+            yield f"{place}: {message[0].lower()}{message[1:]}{found}"
+
+
+def _is_branch_of_a_union(part: int | str) -> bool:
+    """pydantic puts the name of the type it tried into the place of an error; a policy's reader knows no types."""
+    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "int", "float", "bool"})
+
+
+def _keys_beside(path: list[int | str]) -> list[str]:
+    model: type[BaseModel] | None = Policy
+    for part in path[:-1]:
+        if isinstance(part, int) or model is None:
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        model = None if field is None else next(_models_in(field.annotation), None)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)

@@ -1,0 +1,132 @@
+"""A run: what it is about (`run.json`, created once), how far it is (`state.json`), and the two indexes beside it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from assay.base import Record
+from assay.events import Upload
+from assay.failure import Failure
+from assay.layout import RunFolder
+from assay.names import Stage, model_name, run_id
+from assay.policy import Policy
+
+
+class ActiveRun(Record):
+    """`active/<run id>`: written first and deleted last, so that no run is ever out of the sweep's sight."""
+
+    schema_version: Literal[1] = 1
+    upload: Upload
+    opened_at: datetime
+
+    @property
+    def folder(self) -> RunFolder:
+        upload = self.upload
+        return RunFolder(model_name(upload.key), run_id(upload.bucket, upload.key, upload.version, upload.request))
+
+
+class Champion(Record):
+    """`champions/<model>.json`: the run that last passed."""
+
+    schema_version: Literal[1] = 1
+    model: str
+    run: str
+    archive_sha256: str | None = None
+    uploaded_at: datetime
+    key: str
+    version: str
+    crowned_at: datetime
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.model, self.run)
+
+
+class Archive(Record):
+    """The exact version of the archive that is judged."""
+
+    size: int
+    etag: str
+    uploaded_at: datetime
+    """S3's LastModified: what makes one upload newer than another."""
+
+
+class Run(Record):
+    """`run.json`: what was uploaded, the policy as it was read, the champion of that moment. Created once.
+
+    `rejected` says why there is nothing to evaluate (no policy, one with a typo, …); then `policy` may be missing.
+    """
+
+    schema_version: Literal[1] = 1
+    id: str
+    model: str
+    upload: Upload
+    archive: Archive | None = None
+    opened_at: datetime
+    policy_source: str | None = None
+    """The address of the policy's file."""
+    policy: Policy | None = None
+    champion: Champion | None = None
+    rejected: Failure | None = None
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.model, self.id)
+
+
+class Waiting(Record):
+    """No capacity: since when, for which step and instance type, and what AWS said."""
+
+    since: datetime
+    stage: Stage
+    instance_type: str
+    reason: str
+
+
+class Job(Record):
+    """A processing job that was started for this run."""
+
+    name: str
+    stage: Stage
+    attempt: int
+    started_at: datetime
+
+
+class Claim(Record):
+    """A lease on announcing one thing: claim, do, mark. Only a crash between do and mark can do it twice."""
+
+    owner: str
+    """The invocation that holds it."""
+    until: datetime
+    """From then on another may take it."""
+    done_at: datetime | None = None
+    id: str = ""
+    """The same for each try, so that a receiver can tell a duplicate."""
+
+
+Progress = Literal["received", "evaluating", "explaining", "ended"]
+
+
+class RunState(Record):
+    """`state.json`: changed only by compare-and-set (If-Match).
+
+    `write_id` is fresh for each write: after a 412 it tells whether it was our own, unanswered, write that won.
+    """
+
+    schema_version: Literal[1] = 1
+    run: str
+    revision: int = 0
+    write_id: str = ""
+    progress: Progress = "received"
+    waiting: Waiting | None = None
+    jobs: tuple[Job, ...] = ()
+    failure: Failure | None = None
+    """What no job can report: the step that could not start one, or results that cannot be read."""
+    serving_model: str | None = None
+    """The SageMaker Model made for the Clarify engine: deleted when the run ends."""
+    claims: dict[str, Claim] = {}
+
+    def job(self, stage: Stage) -> Job | None:
+        """The last attempt at a stage."""
+        return next((job for job in reversed(self.jobs) if job.stage == stage), None)

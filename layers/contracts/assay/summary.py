@@ -1,0 +1,82 @@
+"""`summary.json`: how a run ended."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from assay.base import Record
+from assay.evaluation import Finding, Metric
+from assay.events import Upload
+from assay.failure import Failure
+from assay.names import Stage
+from assay.verdict import GateOutcome, Verdict
+
+
+class JobTime(Record):
+    """A job as SageMaker describes it."""
+
+    name: str
+    stage: Stage
+    status: str
+    instance_type: str
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    exit_message: str | None = None
+
+
+class Change(Record):
+    """A metric of this run beside the champion's."""
+
+    metric: str
+    of: str | None = None
+    """A class; None: all."""
+    value: float
+    champion: float
+    better: bool
+
+
+class Mistake(Record):
+    """A sample that was explained and predicted wrongly."""
+
+    id: str
+    true: str
+    predicted: str
+    score: float | None = None
+    heat_maps: tuple[str, ...] = ()
+    """Keys in the bucket."""
+
+
+class Importance(Record):
+    """The global Shapley values of one output, largest first, over the representative sample."""
+
+    label: str
+    features: dict[str, float]
+
+
+class Summary(Record):
+    """`summary.json`. Same inputs, same bytes: it holds no clock of its own but the jobs'."""
+
+    schema_version: Literal[1] = 1
+    run: str
+    model: str
+    upload: Upload
+    uploaded_at: datetime | None = None
+    verdict: Verdict
+    headline: str
+    """One sentence: the verdict and the numbers that decided it."""
+    failure: Failure | None = None
+    gates: tuple[GateOutcome, ...] = ()
+    metrics: dict[str, Metric] = {}
+    changes: tuple[Change, ...] = ()
+    """Against the champion of the run's start, the largest first."""
+    champion: str | None = None
+    """The run that was champion when this one started."""
+    findings: tuple[Finding, ...] = ()
+    rows: int | None = None
+    explanation: Literal["done", "failed", "not asked", "not reached"] = "not reached"
+    explanation_failure: str | None = None
+    max_additivity_gap: float | None = None
+    importance: tuple[Importance, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    jobs: tuple[JobTime, ...] = ()
