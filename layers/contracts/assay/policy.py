@@ -209,7 +209,7 @@ class Gate(Record):
     facet: str | None = None
     judge: Literal["bound", "estimate"] = "bound"
     """`bound`: the whole interval must hold; `estimate`: the value alone."""
-    confidence: Literal[0.9, 0.95, 0.99] = 0.95
+    confidence: float = Field(0.95, ge=0.5, lt=1)
     on_inconclusive: Literal["fail", "warn", "pass"] | None = None
     """What an inconclusive gate counts as; by default the verdict is inconclusive."""
 
@@ -236,8 +236,8 @@ class Policy(Record):
 
     @model_validator(mode="after")
     def _gates_agree(self) -> Policy:
-        floors: dict[tuple[object, ...], float] = {}
-        ceilings: dict[tuple[object, ...], float] = {}
+        floors: dict[tuple[str, str | None, str | None, str | None], float] = {}
+        ceilings: dict[tuple[str, str | None, str | None, str | None], float] = {}
         for gate in self.gates:
             of = (gate.metric, gate.class_, gate.slice, gate.facet)
             if gate.min is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from statistics import NormalDist
 from typing import Literal
 
 from assay.base import Record
@@ -13,7 +14,6 @@ from assay.policy import Gate, RelativeLimit
 GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
 Verdict = Literal["pass", "fail", "inconclusive", "not judged", "error"]
 
-_Z = {0.9: 1.6448536269514722, 0.95: 1.959963984540054, 0.99: 2.5758293035489004}
 
 
 class GateOutcome(Record):
