@@ -15,7 +15,6 @@ GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
 Verdict = Literal["pass", "fail", "inconclusive", "not judged", "error"]
 
 
-
 class GateOutcome(Record):
     """One gate, decided: what was measured, what was asked, and how it came out."""
 
@@ -113,14 +112,15 @@ def _result(
         if metric.higher_is_better is None:
             return "fail", f"{name} is neither better nor worse when it grows: use min, max or max_abs"
         return _against(gate, name, metric, other)
-    low, high, missing = _interval(gate, metric)
-    if missing:
+    interval = _interval(gate, metric)
+    if interval is None:
         return "inconclusive", f"{name} is {metric.value:.4g}, but has no interval: set `judge: estimate`"
+    low, high = interval
     if gate.max_abs is not None:
         low, high = (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
     floor = -math.inf if gate.min is None else gate.min
     ceiling = min(math.inf if limit is None else limit for limit in (gate.max, gate.max_abs))
-    sentence = f"{name} is {_with_interval(metric, gate)}, asked was {limit_in_words(gate)}"
+    sentence = f"{name} is {_with_interval(metric, interval)}, asked was {limit_in_words(gate)}"
     if low >= floor and high <= ceiling:
         return "pass", sentence
     if high < floor or low > ceiling:
@@ -141,11 +141,10 @@ def _against(gate: Gate, name: str, metric: Metric, other: Metric) -> tuple[Gate
     sentence = f"{name} is {metric.value:.4g}, the champion's {other.value:.4g}; asked was {limit_in_words(gate)}"
     half = 0.0
     if gate.judge == "bound":
-        low, high, missing = _interval(gate, metric)
-        other_low, other_high, other_missing = _interval(gate, other)
-        if missing or other_missing:
+        ours, theirs = _interval(gate, metric), _interval(gate, other)
+        if ours is None or theirs is None:
             return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
-        half = math.hypot((high - low) / 2, (other_high - other_low) / 2)
+        half = math.hypot((ours[1] - ours[0]) / 2, (theirs[1] - theirs[0]) / 2)
     if worse + half <= allowed:
         return "pass", sentence
     if worse - half > allowed:
@@ -153,27 +152,21 @@ def _against(gate: Gate, name: str, metric: Metric, other: Metric) -> tuple[Gate
     return "inconclusive", sentence + f": the difference is uncertain by {half:.2g}"
 
 
-def _interval(gate: Gate, metric: Metric) -> tuple[float, float, bool]:
-    """The interval at the gate's confidence (rescaled from the stored 95 %), or the value twice; and if it lacks."""
+def _interval(gate: Gate, metric: Metric) -> tuple[float, float] | None:
+    """What the gate is judged on: the value twice, or the interval rescaled from the stored 95 %; None if it lacks."""
     assert metric.value is not None
     if gate.judge == "estimate":
-        return metric.value, metric.value, False
+        return metric.value, metric.value
     if metric.low is None or metric.high is None:
-        return metric.value, metric.value, True
-    scale = _Z[gate.confidence] / _Z[0.95]
-    return (
-        metric.value - (metric.value - metric.low) * scale,
-        metric.value + (metric.high - metric.value) * scale,
-        False,
-    )
+        return None
+    normal = NormalDist()
+    scale = normal.inv_cdf(0.5 + gate.confidence / 2) / normal.inv_cdf(0.975)
+    return metric.value - (metric.value - metric.low) * scale, metric.value + (metric.high - metric.value) * scale
 
 
-def _with_interval(metric: Metric, gate: Gate) -> str:
-    assert metric.value is not None
-    if gate.judge == "estimate" or metric.low is None:
-        return f"{metric.value:.4g}"
-    low, high, _ = _interval(gate, metric)
-    return f"{metric.value:.4g} ({low:.4g} to {high:.4g})"
+def _with_interval(metric: Metric, interval: tuple[float, float]) -> str:
+    low, high = interval
+    return f"{metric.value:.4g}" + (f" ({low:.4g} to {high:.4g})" if low < high else "")
 
 
 def limit_in_words(gate: Gate) -> str:
