@@ -14,6 +14,8 @@ from assay.policy import Gate, RelativeLimit
 GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
 Verdict = Literal["pass", "fail", "inconclusive", "not judged", "error"]
 
+_ROUNDING = 1e-12  # 0.9 - 0.7 is 0.20000000000000007, and may be 0.2 worse
+
 
 class GateOutcome(Record):
     """One gate, decided: what was measured, what was asked, and how it came out."""
@@ -145,9 +147,9 @@ def _against(gate: Gate, name: str, metric: Metric, other: Metric) -> tuple[Gate
         if ours is None or theirs is None:
             return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
         half = math.hypot((ours[1] - ours[0]) / 2, (theirs[1] - theirs[0]) / 2)
-    if worse + half <= allowed:
+    if worse + half <= allowed + _ROUNDING:
         return "pass", sentence
-    if worse - half > allowed:
+    if worse - half > allowed + _ROUNDING:
         return "fail", sentence
     return "inconclusive", sentence + f": the difference is uncertain by {half:.2g}"
 

@@ -1,0 +1,94 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from assay.errors import BadPolicy, NotYet
+from assay.not_yet import check_is_built
+from assay.policy import Clusters, Gate, Policy, RelativeLimit, SliceByQuantiles, read_policy
+
+SMALLEST = {"task": "image_classification", "data": {"source": "photos/"}}
+SHARED = Path(__file__).parents[3] / "shared" / "policies"
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not on this machine")
+
+
+def with_(**parts: Any) -> dict[str, Any]:
+    return {**SMALLEST, **parts}
+
+
+def test_everything_but_task_and_data_has_a_default() -> None:
+    policy = read_policy(SMALLEST)
+    assert policy.gates == ()
+    assert policy.evaluate.max_unreadable == 0
+
+
+@needs_shared
+@pytest.mark.parametrize("name", ["adult", "birds", "cells", "houses", "reviews"])
+def test_every_kind_of_policy_can_be_said_and_read_back(name: str) -> None:
+    policy = read_policy(yaml.safe_load((SHARED / f"{name}.yaml").read_text()))
+    assert Policy.model_validate_json(policy.to_json()) == policy
+
+
+@needs_shared
+def test_what_a_policy_says_is_what_is_read() -> None:
+    houses = read_policy(yaml.safe_load((SHARED / "houses.yaml").read_text()))
+    assert houses.gates[1] == Gate(metric="rmse", max_worse=RelativeLimit(relative=0.02))
+    assert houses.evaluate.slices[1] == SliceByQuantiles(column="price", quantiles=4)
+    adult = read_policy(yaml.safe_load((SHARED / "adult.yaml").read_text()))
+    assert adult.explain.baseline == Clusters(clusters=10)
+    cells = read_policy(yaml.safe_load((SHARED / "cells.yaml").read_text()))
+    assert cells.data.labels == {1: "RBC", 2: "WBC", 3: "Platelets"}
+
+
+@needs_shared
+def test_the_bird_workshops_policy_is_built() -> None:
+    check_is_built(read_policy(yaml.safe_load((SHARED / "birds.yaml").read_text())))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "expected keys such as `task` and `data`, found nothing"),
+        (["task"], "found a list"),
+        ({"task": "image_classification"}, "data: missing"),
+        (with_(gate=[]), "gate: unknown key; did you mean `gates`?"),
+        (with_(data={"source": "x", "labl": "y"}), "data.labl: unknown key; did you mean `label`?"),
+        (with_(explain={"chosen": {"sample": 3}}), "explain.chosen.sample: unknown key; did you mean `samples`?"),
+        (with_(gates=[{"metric": "accuracy", "mim": 1}]), "gates.0.mim: unknown key; did you mean `min`?"),
+        (with_(gates=[{"metric": "accuracy"}]), "gates.0: needs one of `min`, `max` (or both), `max_abs`"),
+        (with_(gates=[{"metric": "mae", "min": 2, "max": 1}]), "gates.0: contradicts itself: min 2 is above max 1"),
+        (
+            with_(gates=[{"metric": "mae", "min": 2}, {"metric": "mae", "max": 1}]),
+            "gates on mae contradict: min 2 is above max 1",
+        ),
+        (with_(task="birds"), "task: input should be 'image_classification'"),
+        (with_(preprocessing={"scaling": "imagenet"}), "preprocessing.scaling: 'imagenet' is not one of none, 0-1"),
+        (with_(evaluate={"max_unreadable": -1}), "evaluate.max_unreadable: input should be greater than or equal to 0"),
+    ],
+)
+def test_a_problem_is_named_with_its_place_and_what_was_expected(content: object, said: str) -> None:
+    with pytest.raises(BadPolicy) as caught:
+        read_policy(content, "s3://b/assay.yaml")
+    assert str(caught.value).startswith("s3://b/assay.yaml: ")
+    assert said in str(caught.value)
+
+
+def test_all_problems_are_said_at_once() -> None:
+    with pytest.raises(BadPolicy) as caught:
+        read_policy({"task": "x", "data": {"sorce": "y"}, "gates": [{"metric": "a"}]})
+    for part in ("task:", "data.source: missing", "data.sorce: unknown key", "gates.0: needs one of"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"task": "object_detection"}, "task object_detection"),
+        ({"bias": {"facets": [{"column": "sex", "values": ["F"]}]}}, "bias"),
+        ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint"),
+        ({"gates": [{"metric": "recall", "slice": "sex=F", "min": 0.5}]}, "a gate on a slice"),
+    ],
+)
+def test_what_is_not_built_yet_says_so(parts: dict[str, Any], said: str) -> None:
+    with pytest.raises(NotYet, match=f"not yet: .*{said}"):
+        check_is_built(read_policy(with_(**parts)))
