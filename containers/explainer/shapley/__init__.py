@@ -1,0 +1,39 @@
+"""Shapley values of any `predict(batch) -> scores`, by KernelSHAP. NumPy only; knows no model format and no file.
+
+    for row in explain_rows(predict, rows, baseline, num_samples=500, seed=0):
+        row.values        # (features, outputs): how far each feature moves each output from the baseline's
+        row.gap           # (outputs,): f(x) - f(baseline) - the sum of the values; rounding, about 1e-16
+
+The game: v(S) is the model's mean score when the features in S have the row's values and the others those of a
+baseline row, averaged over the baseline. `explain_game` takes any other game as a function of coalitions, such as one
+whose players are the segments of a picture.
+
+How the estimate is made, and where each step comes from:
+
+1. Features that equal the baseline cannot matter: they leave the game with the value 0.
+2. Where the budget covers all 2ⁿ - 2 coalitions they are all asked, and the values are exact.
+3. Else Shapley values are the solution of a weighted least-squares problem over coalitions (Lundberg and Lee 2017,
+   "A unified approach to interpreting model predictions"), solved on a sample of them.
+4. Coalitions come in pairs {S, complement of S} (Covert and Lee 2021, "Improving KernelSHAP"): what is even in the
+   game cancels, so games of pairwise interactions come out exact.
+5. Sizes are drawn by leverage score, which is the same for each size (Musco and Witter 2025, "Provably accurate
+   Shapley value estimation via leverage score sampling"); no coalition twice, small sizes whole, and within a size
+   each feature equally often.
+6. The constraint that the values add up to f(x) - f(baseline) is eliminated, not penalised: it holds to rounding,
+   however small the budget.
+7. One solve gives a matrix that serves all rows and all outputs.
+"""
+
+from explainer.shapley.explain import Explanation, Predict, explain_game, explain_rows, logit
+from explainer.shapley.plan import Plan, default_samples, make_plan
+
+__all__ = [
+    "Explanation",
+    "Plan",
+    "Predict",
+    "default_samples",
+    "explain_game",
+    "explain_rows",
+    "logit",
+    "make_plan",
+]

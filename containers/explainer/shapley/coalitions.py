@@ -1,0 +1,115 @@
+"""Which coalitions to ask the model about when there are too many to ask about all.
+
+A coalition is a row of a boolean mask, True for the players in it. Only one of each pair {S, complement} is listed,
+the smaller one; whoever evaluates the game asks about both.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Masks = NDArray[np.bool_]
+
+
+def all_pairs(n: int) -> Masks:
+    """One coalition of every pair but {nobody, everybody}: (2ⁿ⁻¹ - 1, n), the first player always outside."""
+    numbers = np.arange(1, 2 ** (n - 1), dtype=np.int64)
+    masks = np.zeros((len(numbers), n), dtype=np.bool_)
+    for player in range(1, n):
+        masks[:, player] = numbers >> (player - 1) & 1
+    return masks
+
+
+def draw_pairs(n: int, pairs: int, rng: np.random.Generator) -> tuple[Masks, NDArray[np.float64]]:
+    """Coalitions for an estimate, and the weight of each in its least-squares problem.
+
+    The Shapley kernel gives the coalitions of size s together the mass (n - 1) / (s (n - s)); the coalitions drawn
+    from a size share that mass, so that the sampled problem is an unbiased image of the whole.
+
+    Args:
+        n: players, at least 3.
+        pairs: how many pairs, fewer than the 2ⁿ⁻¹ - 1 that there are.
+        rng: the only source of chance.
+
+    Returns:
+        masks (pairs, n) and weights (pairs,).
+    """
+    masks, weights = [], []
+    for size, count in enumerate(_allocate(n, pairs), start=1):
+        if count:
+            masks.append(_draw(n, size, count, rng))
+            mass = _sizes_in_pair(n, size) * (n - 1) / (size * (n - size))
+            weights.append(np.full(count, mass / count))
+    return np.concatenate(masks), np.concatenate(weights)
+
+
+def _sizes_in_pair(n: int, size: int) -> int:
+    """A pair covers two sizes, s and n - s, but for the middle one, which is its own complement."""
+    return 1 if 2 * size == n else 2
+
+
+def _pairs_of_size(n: int, size: int) -> int:
+    return math.comb(n, size) * _sizes_in_pair(n, size) // 2
+
+
+def _allocate(n: int, pairs: int) -> list[int]:
+    """How many pairs of each size 1 … n // 2: equally many coalitions a size, whole where a size has no more."""
+    room = {size: _pairs_of_size(n, size) for size in range(1, n // 2 + 1)}
+    share = {size: _sizes_in_pair(n, size) for size in room}
+    counts = dict.fromkeys(room, 0)
+    left = pairs
+    open_sizes = list(room)
+    while True:
+        level = left / sum(share[size] for size in open_sizes)
+        whole = [size for size in open_sizes if room[size] <= share[size] * level]
+        if not whole:
+            break
+        for size in whole:
+            counts[size] = room[size]
+            left -= room[size]
+            open_sizes.remove(size)
+    for size in open_sizes:
+        counts[size] = int(share[size] * level)
+    # What rounding down left over goes to the largest remainders, the smaller sizes first.
+    open_sizes.sort(key=lambda size: counts[size] - share[size] * level)
+    for size in open_sizes[: pairs - sum(counts.values())]:
+        counts[size] += 1
+    return list(counts.values())
+
+
+def _draw(n: int, size: int, count: int, rng: np.random.Generator) -> Masks:
+    """`count` different coalitions of one size; of the middle size, no two that are each other's complement."""
+    there_are = _pairs_of_size(n, size)
+    if 4 * count < there_are:
+        return _draw_balanced(n, size, count, rng)
+    # Close to all of them, rejecting repeats would take long: list them and choose.
+    members = list(combinations(range(n), size))[:there_are]  # of the middle size: the half that holds player 0
+    if count < there_are:
+        members = [members[i] for i in np.sort(rng.choice(there_are, count, replace=False))]
+    masks = np.zeros((count, n), dtype=np.bool_)
+    np.put_along_axis(masks, np.array(members), True, axis=1)
+    return masks
+
+
+def _draw_balanced(n: int, size: int, count: int, rng: np.random.Generator) -> Masks:
+    """Cut shuffled rounds of all players into coalitions: each player is in equally many of them, but for repeats."""
+    masks: dict[bytes, Masks] = {}
+    waiting = rng.permutation(n)
+    while len(masks) < count:
+        if len(waiting) >= size:
+            members, waiting = waiting[:size], waiting[size:]
+        else:  # the last ones of this round, filled up from the next round with others than themselves
+            following = rng.permutation(n)
+            fill = following[~np.isin(following, waiting)][: size - len(waiting)]
+            members = np.concatenate([waiting, fill])
+            waiting = following[~np.isin(following, fill)]
+        mask = np.zeros(n, dtype=np.bool_)
+        mask[members] = True
+        if 2 * size == n and not mask[0]:
+            mask = ~mask
+        masks.setdefault(mask.tobytes(), mask)
+    return np.array(list(masks.values()))

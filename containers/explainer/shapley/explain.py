@@ -1,0 +1,170 @@
+"""Attributions for a game, and for rows of features: which inputs the model is asked about, and in what portions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from explainer.shapley.coalitions import Masks
+from explainer.shapley.plan import Array, Plan, default_samples, make_plan
+
+Predict = Callable[[NDArray[Any]], NDArray[Any]]
+"""(inputs, …) → (inputs, outputs)"""
+Link = Callable[[Array], Array]
+
+BATCH = 8192
+"""Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What moved one prediction away from the baseline's."""
+
+    values: Array
+    """(players, outputs): Shapley values."""
+    prediction: Array
+    """(outputs,): f(x), after the link."""
+    base: Array
+    """(outputs,): f(baseline), after the link."""
+    exact: bool
+    """The values are not an estimate: all coalitions were asked about."""
+    coalitions: int
+    """How many coalitions the model was asked about, nobody and everybody not counted."""
+
+    @property
+    def gap(self) -> Array:
+        """(outputs,): f(x) - f(baseline) - the sum of the values. Zero but for rounding."""
+        gap: Array = self.prediction - self.base - self.values.sum(axis=0)
+        return gap
+
+
+def logit(scores: Array) -> Array:
+    """Log-odds. Scores are kept 1e-7 away from 0 and 1, the resolution of a float32 score near 1.
+
+    Raises:
+        ValueError: a score is not between 0 and 1.
+    """
+    if scores.size and (scores.min() < 0 or scores.max() > 1):
+        outside = scores[(scores < 0) | (scores > 1)][0]
+        raise ValueError(f"log-odds need scores between 0 and 1, found {outside:g}")
+    clipped = np.clip(scores, 1e-7, 1 - 1e-7)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+def explain_game(
+    value: Callable[[Masks], NDArray[Any]], players: int, *, num_samples: int | None = None, seed: int = 0
+) -> Explanation:
+    """Shapley values of any game.
+
+    Args:
+        value: (coalitions, players) boolean → (coalitions, outputs). Called once.
+        players: how many.
+        num_samples: how many coalitions to ask about; Clarify's default when None.
+        seed: same seed, same values.
+    """
+    plan = make_plan(players, default_samples(players) if num_samples is None else num_samples, seed)
+    ends = np.array([[False] * players, [True] * players]).reshape(2, players)
+    values = _scores(value(np.concatenate([ends, plan.coalitions])), 2 + 2 * len(plan.masks))
+    base, prediction = values[0], values[1]
+    return Explanation(
+        plan.solve(values[2:], prediction - base), prediction, base, plan.exact, coalitions=2 * len(plan.masks)
+    )
+
+
+def explain_rows(
+    predict: Predict,
+    rows: NDArray[Any],
+    baseline: NDArray[Any],
+    *,
+    num_samples: int | None = None,
+    seed: int = 0,
+    link: Link | None = None,
+    batch: int = BATCH,
+) -> Iterator[Explanation]:
+    """Shapley values of each row's features, in the order of the rows, one at a time so that memory stays flat.
+
+    Synthetic rows of several rows share a call of the model; a call has fewer than 2 · batch of them (unless the
+    baseline alone has more rows than that).
+
+    Args:
+        predict: (inputs, features) → (inputs, outputs).
+        rows: (rows, features), what to explain.
+        baseline: (baseline rows, features), what an absent feature is replaced by; scores are averaged over it.
+        num_samples: coalitions a row; Clarify's default when None.
+        seed: same seed, same values.
+        link: applied to the averaged scores, such as `logit`; the values then add up in its units.
+        batch: synthetic rows a call.
+
+    Raises:
+        ValueError: shapes do not fit, or a score is not finite.
+    """
+    if rows.ndim != 2 or baseline.ndim != 2 or rows.shape[1] != baseline.shape[1] or not len(baseline):
+        raise ValueError(f"rows {rows.shape} and baseline {baseline.shape}: need (rows, features) with equal features")
+    budget = default_samples(rows.shape[1]) if num_samples is None else num_samples
+    linked = link or (lambda scores: scores)
+    base = linked(_scores(predict(baseline), len(baseline)).mean(axis=0))
+    per_piece = max(1, batch // len(baseline))
+    plans: dict[int, Plan] = {}
+
+    def plan_of(row: NDArray[Any]) -> tuple[NDArray[np.intp], Plan]:
+        """The features that differ from the baseline, and the plan for so many players."""
+        players = np.flatnonzero((row != baseline).any(axis=0))
+        if len(players) not in plans:
+            plans[len(players)] = make_plan(len(players), budget, seed)
+        return players, plans[len(players)]
+
+    def pieces() -> Iterator[NDArray[Any]]:
+        """For each row: itself, then its coalitions in pieces that fit a call."""
+        for row in rows:
+            players, plan = plan_of(row)
+            yield row[None]
+            for start in range(0, 2 * len(plan.masks), per_piece):
+                masks = plan.coalitions[start : start + per_piece]
+                present = np.zeros((len(masks), 1, len(row)), dtype=np.bool_)
+                present[:, 0, players] = masks
+                yield np.where(present, row, baseline).reshape(-1, len(row))
+
+    scores = _in_batches(predict, pieces(), batch)
+    for row in rows:
+        players, plan = plan_of(row)
+        prediction = linked(next(scores)[0])
+        asked = 2 * len(plan.masks)
+        means = [
+            next(scores).reshape(-1, len(baseline), len(base)).mean(axis=1) for _ in range(0, asked, per_piece)
+        ] or [np.zeros((0, len(base)))]
+        values = np.zeros((len(row), len(base)))
+        values[players] = plan.solve(linked(np.concatenate(means)), prediction - base)
+        yield Explanation(values, prediction, base, plan.exact, coalitions=asked)
+
+
+def _in_batches(predict: Predict, pieces: Iterable[NDArray[Any]], batch: int) -> Iterator[Array]:
+    """The scores of each piece, in order; consecutive pieces share a call until it holds `batch` inputs."""
+    held: list[NDArray[Any]] = []
+    inputs = 0
+    for piece in pieces:
+        held.append(piece)
+        inputs += len(piece)
+        if inputs >= batch:
+            yield from _scores_of_each(predict, held)
+            held, inputs = [], 0
+    if held:
+        yield from _scores_of_each(predict, held)
+
+
+def _scores_of_each(predict: Predict, pieces: list[NDArray[Any]]) -> list[Array]:
+    inputs = np.concatenate(pieces)
+    ends = np.cumsum([len(piece) for piece in pieces])
+    return np.split(_scores(predict(inputs), len(inputs)), ends[:-1])
+
+
+def _scores(scores: NDArray[Any], expected: int) -> Array:
+    result = np.asarray(scores, dtype=np.float64)
+    if result.ndim != 2 or len(result) != expected:
+        raise ValueError(f"the model's scores have shape {result.shape}, expected ({expected}, outputs)")
+    if not np.isfinite(result).all():
+        raise ValueError(f"the model's scores hold {result[~np.isfinite(result)][0]}, which cannot be explained")
+    return result

@@ -1,0 +1,273 @@
+"""The mathematics, held against the definition, the axioms and closed forms."""
+
+from __future__ import annotations
+
+from math import comb
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from explainer.shapley import default_samples, explain_game, explain_rows, logit, make_plan
+from explainer.shapley.coalitions import _allocate, draw_pairs
+
+from .games import by_definition, random_game, table_game
+
+games = st.tuples(st.integers(2, 7), st.integers(1, 3), st.integers(0, 2**32 - 1))
+budgets = st.integers(2, 200)
+few = settings(max_examples=40, deadline=None)
+
+
+def relative_error(estimate: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    return float(np.linalg.norm(estimate - truth) / np.linalg.norm(truth))
+
+
+@pytest.mark.parametrize("players", range(2, 9))
+def test_a_budget_that_covers_all_coalitions_gives_the_values_of_the_definition(players: int) -> None:
+    game = random_game(players, outputs=2, seed=players)
+    explanation = explain_game(game, players, num_samples=2**players - 2)
+    assert explanation.exact
+    np.testing.assert_allclose(explanation.values, by_definition(game, players), atol=1e-12)
+
+
+def test_a_budget_one_pair_short_of_all_is_an_estimate_and_says_so() -> None:
+    assert not make_plan(6, 2**6 - 3).exact
+    assert make_plan(6, 2**6 - 2).exact
+
+
+@given(games, budgets)
+@few
+def test_efficiency_values_add_up_whatever_the_budget(game: tuple[int, int, int], budget: int) -> None:
+    players, outputs, seed = game
+    value = random_game(players, outputs, seed)
+    explanation = explain_game(value, players, num_samples=budget, seed=seed)
+    nobody, everybody = value(np.array([[False] * players, [True] * players]))
+    np.testing.assert_allclose(explanation.values.sum(axis=0), everybody - nobody, atol=1e-12)
+    assert np.abs(explanation.gap).max() < 1e-12
+
+
+@given(games)
+@few
+def test_symmetry_two_players_that_do_the_same_get_the_same(game: tuple[int, int, int]) -> None:
+    players, outputs, seed = game
+    random = random_game(players, outputs, seed)
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        swapped = masks.copy()
+        swapped[:, [0, 1]] = masks[:, [1, 0]]
+        return random(masks) + random(swapped)
+
+    values = explain_game(value, players, num_samples=2**players).values
+    np.testing.assert_allclose(values[0], values[1], atol=1e-12)
+
+
+@given(games)
+@few
+def test_dummy_a_player_that_changes_nothing_gets_nothing(game: tuple[int, int, int]) -> None:
+    players, outputs, seed = game
+    random = random_game(players, outputs, seed)
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        without = masks.copy()
+        without[:, 0] = False
+        return random(without)
+
+    values = explain_game(value, players, num_samples=2**players).values
+    np.testing.assert_allclose(values[0], 0, atol=1e-12)
+
+
+@given(games, budgets, st.floats(-5, 5))
+@few
+def test_linearity_holds_for_estimates_too(game: tuple[int, int, int], budget: int, factor: float) -> None:
+    players, outputs, seed = game
+    one, other = random_game(players, outputs, seed), random_game(players, outputs, seed + 1)
+    explained = [
+        explain_game(value, players, num_samples=budget, seed=3).values
+        for value in (one, other, lambda masks: one(masks) + factor * other(masks))
+    ]
+    np.testing.assert_allclose(explained[0] + factor * explained[1], explained[2], atol=1e-9)
+
+
+@pytest.mark.parametrize(("players", "budget"), [(12, 60), (20, 100), (31, 500)])
+def test_games_of_pairwise_interactions_are_exact_from_a_small_sample(players: int, budget: int) -> None:
+    rng = np.random.default_rng(players)
+    alone, together = rng.normal(size=players), np.triu(rng.normal(size=(players, players)), 1)
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        present = masks.astype(float)
+        return (present @ alone + np.einsum("mi,ij,mj->m", present, together, present))[:, None]
+
+    explanation = explain_game(value, players, num_samples=budget)
+    assert not explanation.exact
+    expected = alone + (together + together.T).sum(axis=1) / 2
+    np.testing.assert_allclose(explanation.values[:, 0], expected, atol=1e-9)
+
+
+def test_an_estimate_comes_close_and_closer_with_more_samples() -> None:
+    players = 12
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(players, 3)) / 2
+    masks = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+    game = table_game(np.tanh(masks @ weights).prod(axis=1, keepdims=True))
+    truth = explain_game(game, players, num_samples=2**players).values
+    errors = [
+        np.mean([relative_error(explain_game(game, players, num_samples=m, seed=s).values, truth) for s in range(8)])
+        for m in (10 * players, 50 * players, 4000)
+    ]
+    assert errors[0] < 0.35
+    assert errors[1] < errors[0] / 2
+    assert errors[2] < 0.05 < errors[0]
+
+
+@pytest.mark.parametrize("budget", [1, 2, 5, 18])
+def test_too_small_a_budget_still_adds_up_and_stays_finite(budget: int) -> None:
+    explanation = explain_game(random_game(10), 10, num_samples=budget)
+    assert np.isfinite(explanation.values).all()
+    assert np.abs(explanation.gap).max() < 1e-12
+    assert explanation.coalitions <= max(budget, 2)
+
+
+@given(st.integers(3, 40), st.data())
+@few
+def test_drawn_coalitions_are_proper_different_and_never_each_others_complement(players: int, data: Any) -> None:
+    pairs = data.draw(st.integers(1, min(300, 2 ** (players - 1) - 2)))
+    masks, weights = draw_pairs(players, pairs, np.random.default_rng(data.draw(st.integers(0, 100))))
+    assert masks.shape == (pairs, players)
+    assert masks.any(axis=1).all()
+    assert not masks.all(axis=1).any()
+    assert len({row.tobytes() for row in np.concatenate([masks, ~masks])}) == 2 * pairs
+    assert (weights > 0).all()
+
+
+def test_sizes_are_drawn_equally_often_and_small_ones_whole() -> None:
+    counts = _allocate(20, 300)
+    assert sum(counts) == 300
+    assert counts[0] == comb(20, 1)
+    assert max(counts[1:9]) - min(counts[1:9]) <= 1
+    assert abs(counts[9] - counts[8] / 2) <= 1  # the middle size is its own complement: half as many pairs
+
+
+def test_within_a_size_each_player_is_drawn_equally_often() -> None:
+    masks, _ = draw_pairs(24, 600, np.random.default_rng(0))
+    for size in (4, 5, 7, 10):
+        often = masks[masks.sum(axis=1) == size].sum(axis=0)
+        assert often.max() - often.min() <= 2
+
+
+def test_a_linear_model_gets_its_closed_form() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.normal(size=(30, 4))
+    rows, baseline = rng.normal(size=(5, 30)), rng.normal(size=(7, 30))
+    explained = explain_rows(lambda x: x @ weights, rows, baseline, num_samples=200)
+    for row, explanation in zip(rows, explained, strict=True):
+        expected = (row - baseline.mean(axis=0))[:, None] * weights
+        np.testing.assert_allclose(explanation.values, expected, atol=1e-10)
+        np.testing.assert_allclose(explanation.base, (baseline @ weights).mean(axis=0))
+        np.testing.assert_allclose(explanation.prediction, row @ weights)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 100, 8192])
+def test_rows_with_several_baseline_rows_and_outputs_agree_with_the_definition(batch: int) -> None:
+    rng = np.random.default_rng(2)
+    weights = rng.normal(size=(6, 3))
+    rows, baseline = rng.normal(size=(4, 6)), rng.normal(size=(5, 6))
+
+    def predict(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.tanh(x @ weights) + (x[:, :1] * x[:, 1:2]) ** 2
+
+    for row, explanation in zip(rows, explain_rows(predict, rows, baseline, batch=batch), strict=True):
+
+        def value(masks: NDArray[np.bool_], row: NDArray[np.float64] = row) -> NDArray[np.float64]:
+            return np.array([predict(np.where(mask, row, baseline)).mean(axis=0) for mask in masks])
+
+        np.testing.assert_allclose(explanation.values, by_definition(value, 6), atol=1e-12)
+        assert np.abs(explanation.gap).max() < 1e-12
+
+
+def test_features_that_equal_the_baseline_get_zero_and_leave_the_budget_to_the_others() -> None:
+    rng = np.random.default_rng(3)
+    baseline = rng.normal(size=(1, 40))
+    row = baseline[0].copy()
+    row[[3, 17, 29]] += 1.0
+
+    def predict(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.prod(1 + x**2, axis=1, keepdims=True) ** 0.1
+
+    (explanation,) = explain_rows(predict, row[None], baseline, num_samples=6)
+    assert explanation.exact
+    assert np.flatnonzero(explanation.values[:, 0]).tolist() == [3, 17, 29]
+    assert np.abs(explanation.gap).max() < 1e-12
+
+
+def test_a_row_that_is_the_baseline_has_nothing_to_explain() -> None:
+    baseline = np.ones((1, 4))
+    (explanation,) = explain_rows(lambda x: x @ np.ones((4, 2)), baseline, baseline)
+    assert not explanation.values.any()
+    assert explanation.exact
+
+
+def test_with_a_link_values_add_up_in_its_units() -> None:
+    rng = np.random.default_rng(4)
+    weights = rng.normal(size=(5, 1))
+    rows, baseline = rng.normal(size=(3, 5)), rng.normal(size=(1, 5))
+
+    def predict(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(1 / (1 + np.exp(-x @ weights)))
+
+    # The log-odds of a logistic model are linear, so the closed form is known.
+    for row, explanation in zip(rows, explain_rows(predict, rows, baseline, link=logit), strict=True):
+        np.testing.assert_allclose(explanation.values, (row - baseline[0])[:, None] * weights, atol=1e-9)
+
+
+def test_log_odds_of_what_is_no_probability_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"need scores between 0 and 1, found 1\.5"):
+        logit(np.array([0.5, 1.5]))
+    assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
+
+
+def test_calls_of_the_model_are_few_and_bounded() -> None:
+    calls: list[int] = []
+
+    def predict(x: NDArray[np.float64]) -> NDArray[np.float64]:
+        calls.append(len(x))
+        return x[:, :1]
+
+    rng = np.random.default_rng(0)
+    rows, baseline = rng.normal(size=(50, 8)), rng.normal(size=(3, 8))
+    list(explain_rows(predict, rows, baseline, batch=1000))
+    assert sum(calls) == 3 + 50 * (1 + 3 * 254)
+    assert max(calls) < 2000
+    assert len(calls) <= 1 + sum(calls) // 1000
+
+
+def test_one_seed_gives_one_result_and_another_seed_another() -> None:
+    def values(seed: int) -> bytes:
+        return explain_game(random_game(12, seed=9), 12, num_samples=200, seed=seed).values.tobytes()
+
+    assert values(7) == values(7)
+    assert values(7) != values(8)
+
+
+@pytest.mark.parametrize(
+    ("features", "samples"), [(1, 0), (2, 2), (8, 254), (11, 2046), (12, 2072), (13, 2074), (100, 2248)]
+)
+def test_the_default_budget_is_clarifys(features: int, samples: int) -> None:
+    assert default_samples(features) == samples
+
+
+def test_scores_that_are_not_numbers_cannot_be_explained() -> None:
+    with pytest.raises(ValueError, match="hold nan, which cannot be explained"):
+        list(explain_rows(lambda x: np.full((len(x), 1), np.nan), np.ones((1, 2)), np.zeros((1, 2))))
+
+
+def test_scores_of_another_count_than_the_inputs_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"shape \(1, 1\), expected \(2, outputs\)"):
+        list(explain_rows(lambda x: x[:1, :1], np.ones((1, 2)), np.zeros((2, 2))))
+
+
+def test_a_baseline_of_other_features_is_an_error() -> None:
+    with pytest.raises(ValueError, match="equal features"):
+        list(explain_rows(lambda x: x, np.ones((1, 2)), np.zeros((1, 3))))
