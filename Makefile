@@ -1,0 +1,73 @@
+# What a person, a commit hook and CI call. Every target sets up what it needs; set-up that is current takes no time.
+.DEFAULT_GOAL := help
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+PYTHON ?= python3
+SETUP := $(PYTHON) tools/environment.py
+BIN := .venv/bin
+SAM := PATH="$(CURDIR)/.envs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 .envs/sam/bin/sam
+
+.PHONY: help
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo:  ## train a small model, upload it, watch its verdict come out (two acts)
+	@$(SETUP) assay
+	@$(BIN)/assay demo
+
+.PHONY: test
+test: environments  ## run the tests
+	$(BIN)/pytest $(ARGS)
+
+.PHONY: check
+check: environments lint types validate  ## all that must hold before a commit
+	$(BIN)/pytest
+
+.PHONY: format
+format: dev  ## format the code, mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+.PHONY: lint
+lint: dev  ## check format and style
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+.PHONY: types
+types: dev  ## check types
+	$(BIN)/mypy
+
+.PHONY: validate
+validate:  ## check template.yaml
+	@$(SETUP) sam
+	$(SAM) validate --lint
+
+.PHONY: build
+build:  ## build functions and layers for `sam deploy`
+	@$(SETUP) sam
+	$(SAM) build
+
+.PHONY: deploy
+deploy: build  ## build, then deploy with guidance (needs AWS credentials)
+	$(SAM) deploy --guided
+
+.PHONY: ci-long
+ci-long:  ## what CI runs, on this machine
+	bash .ci/run
+
+.PHONY: lock
+lock:  ## pin the dependencies anew; with UPGRADE=1, in their newest versions
+	@$(SETUP) uv
+	@tools/lock $(if $(UPGRADE),--upgrade)
+
+.PHONY: clean
+clean:  ## remove everything that is made here, environments too
+	rm -rf .venv .envs .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+
+.PHONY: dev environments
+dev:
+	@$(SETUP) dev
+environments:
+	@$(SETUP) dev sam sagemaker
