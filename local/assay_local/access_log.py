@@ -1,0 +1,71 @@
+"""Who called what: each API call that reaches the embedded AWS, with the role that made it."""
+
+import json
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.credentials import Credentials
+
+
+@dataclass(frozen=True)
+class Caller:
+    """A function (`StartEvaluationFunction`) or a job that acts with a role's credentials."""
+
+    name: str
+    role_arn: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call, as an IAM policy would be asked about it."""
+
+    caller: Caller
+    service: str
+    """The signing name: `s3`, `sqs`, `sagemaker`."""
+    action: str
+    """The API's name: `PutObject`, `CreateProcessingJob`."""
+    resource: str
+    """The object or bucket for S3; `*` where the resource is named by `parameters` only."""
+    parameters: Mapping[str, Any]
+    """The request's fields; for S3 its query and its `x-amz-…` headers."""
+
+
+class AccessLog:
+    """Calls by callers with a role's credentials, oldest first; others (a user's own) are not kept."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._callers: dict[str, Caller] = {}
+        self._calls: list[Call] = []
+
+    def know(self, credentials: Credentials, caller: Caller) -> None:
+        with self._lock:
+            self._callers[credentials.access_key] = caller
+
+    def calls(self) -> list[Call]:
+        with self._lock:
+            return list(self._calls)
+
+    def record(self, response: Any, resource: str) -> None:
+        """Called by moto's response object before it acts."""
+        with self._lock:
+            caller = self._callers.get(response.access_key)
+            if caller is None:
+                return
+            service, action = response.service_name, response._get_action()
+            self._calls.append(Call(caller, service, action, resource, parameters_of(response)))
+
+
+def parameters_of(response: Any) -> dict[str, Any]:
+    headers = response.headers
+    if "X-Amz-Target" in headers:
+        body = json.loads(response.body or "{}")
+        return body if isinstance(body, dict) else {}
+    if response.service_name == "s3":
+        query = {k: v[0] for k, v in response.querystring.items() if k != "Action" and isinstance(v, list)}
+        if not response.parsed_url.query:
+            query = {}  # without a query moto fills in the headers
+        return query | {k.lower(): v for k, v in headers.items() if k.lower().startswith("x-amz-")}
+    return {k: v[0] for k, v in response.querystring.items() if k not in ("Action", "Version")}
