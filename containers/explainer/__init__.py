@@ -6,7 +6,7 @@ ROOT is `/opt/ml` in a processing job, and laid out as SageMaker does it:
 
     processing/input/config/analysis_config.json    what to explain, by Clarify's schema
     processing/input/data/                          CSV files, or JPEG and PNG pictures
-    processing/input/model/model.tar.gz             the model; without it `predictor.model_name` is looked up at SageMaker
+    processing/input/model/model.tar.gz             the model; else `predictor.model_name` is fetched
     processing/input/run/run.json                   the run's policy: how pictures become the model's input
     processing/input/samples/samples.json           if given, the true class of each picture, for the heat maps' titles
     processing/output/                              where the results go

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import combinations
 from math import comb
 from typing import Any
 
@@ -14,7 +16,39 @@ from numpy.typing import NDArray
 from explainer.shapley import default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, draw_pairs
 
-from .games import by_definition, random_game, table_game
+Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
+
+
+def table_game(values: NDArray[np.float64]) -> Game:
+    """The game with these values, (2ⁿ, outputs), by the coalition's number: player i is bit i."""
+    players = len(values).bit_length() - 1
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.asarray(values[masks @ (1 << np.arange(players))])
+
+    return value
+
+
+def random_game(players: int, outputs: int = 1, seed: int = 0) -> Game:
+    return table_game(np.random.default_rng(seed).normal(size=(2**players, outputs)))
+
+
+def by_definition(value: Game, players: int) -> NDArray[np.float64]:
+    """Shapley's sum over coalitions without each player, written down as in his paper."""
+    result: list[Any] = []
+    for player in range(players):
+        others = [other for other in range(players) if other != player]
+        total: Any = 0
+        for size in range(players):
+            for members in combinations(others, size):
+                masks = np.zeros((2, players), dtype=bool)
+                masks[:, list(members)] = True
+                masks[1, player] = True
+                without, with_ = value(masks)
+                total = total + (with_ - without) / (players * comb(players - 1, size))
+        result.append(total)
+    return np.array(result)
+
 
 games = st.tuples(st.integers(2, 7), st.integers(1, 3), st.integers(0, 2**32 - 1))
 budgets = st.integers(2, 200)
@@ -98,7 +132,7 @@ def test_games_of_pairwise_interactions_are_exact_from_a_small_sample(players: i
 
     def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
         present = masks.astype(float)
-        return (present @ alone + np.einsum("mi,ij,mj->m", present, together, present))[:, None]
+        return np.asarray(present @ alone + np.einsum("mi,ij,mj->m", present, together, present))[:, None]
 
     explanation = explain_game(value, players, num_samples=budget)
     assert not explanation.exact
@@ -194,7 +228,7 @@ def test_features_that_equal_the_baseline_get_zero_and_leave_the_budget_to_the_o
     row[[3, 17, 29]] += 1.0
 
     def predict(x: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.prod(1 + x**2, axis=1, keepdims=True) ** 0.1
+        return np.asarray(np.prod(1 + x**2, axis=1, keepdims=True) ** 0.1)
 
     (explanation,) = explain_rows(predict, row[None], baseline, num_samples=6)
     assert explanation.exact

@@ -1,0 +1,51 @@
+"""What a configuration may ask for, rightly, but is not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.errors import NotYet
+from explainer.analysis_config import IMAGES, AnalysisConfig, Shap
+
+DATASET_TYPES = ("text/csv", IMAGES)
+ANALYSES = ("shap",)
+
+
+def check_is_built(config: AnalysisConfig) -> Shap:
+    """What to explain, when all that this needs is built; names all that is not, and what stands in its place.
+
+    An analysis that is not built beside one that is does not stop the job: it says so in its place in analysis.json.
+
+    Raises:
+        NotYet: nothing of what is asked for could be done.
+    """
+    shap = config.methods.shap
+    if shap is None:
+        raise NotYet(reason(", ".join(config.methods.asked)))
+    missing = list(_missing(config, shap))
+    if missing:
+        raise NotYet("not yet: " + "; ".join(missing))
+    return shap
+
+
+def reason(method: str) -> str:
+    """What stands in the place of an analysis that is not built."""
+    return f"not yet: {method}; supported are {', '.join(ANALYSES)}, report"
+
+
+def _missing(config: AnalysisConfig, shap: Shap) -> Iterator[str]:
+    if config.dataset_type not in DATASET_TYPES:
+        yield f"dataset_type {config.dataset_type}; supported are {', '.join(DATASET_TYPES)}"
+    if shap.text_config is not None:
+        yield "methods.shap.text_config; supported are numeric columns and images"
+    if shap.features_to_explain is not None:
+        yield "methods.shap.features_to_explain; supported is explaining all features"
+    if shap.image_config is not None and shap.image_config.model_type != "IMAGE_CLASSIFICATION":
+        yield f"image_config.model_type {shap.image_config.model_type}; supported is IMAGE_CLASSIFICATION"
+    if isinstance(shap.baseline, dict) or (isinstance(shap.baseline, list) and isinstance(shap.baseline[0], dict)):
+        yield "methods.shap.baseline of JSON records; supported are rows [[…], …], an S3 address, none"
+    predictor = config.predictor
+    if predictor is not None:
+        for key in ("endpoint_name", "target_model", "time_series_predictor_config"):
+            if getattr(predictor, key) is not None:
+                yield f"predictor.{key}; supported are model_name and the job's input `model`, in process"

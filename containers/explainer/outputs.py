@@ -1,0 +1,56 @@
+"""The model's outputs: which of them are explained, and what they are called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from assay.errors import BadModel, BadPolicy
+from explainer.analysis_config import AnalysisConfig
+from explainer.shapley import Predict
+
+
+def explained_outputs(predict: Predict, sample: NDArray[Any], config: AnalysisConfig) -> tuple[Predict, int]:
+    """The outputs that the configuration asks for, and how many: all, or the column that `probability` names.
+
+    A JMESPath in `probability` finds the scores in an endpoint's answer; in process the scores are all there is.
+
+    Args:
+        predict: the whole model.
+        sample: one input, to see how many outputs there are.
+        config: what was asked for.
+    """
+    outputs = predict(sample).shape[1]
+    column = config.predictor.probability if config.predictor else None
+    if not isinstance(column, int) or (column == 0 and outputs == 1):
+        return predict, outputs
+    if not 0 <= column < outputs:
+        raise BadPolicy(f"predictor.probability: column {column}, expected 0 to {outputs - 1}: the model has {outputs}")
+    return lambda batch: predict(batch)[:, column : column + 1], 1
+
+
+def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tuple[str, ...]:
+    """A name for each output: `label_headers`, else the label's header for a single one, else label0, label1, …
+
+    Raises:
+        BadPolicy: `label_headers` are not as many as the outputs, or one stands there twice.
+    """
+    names = config.label_headers
+    if names is None:
+        return (label,) if label is not None and outputs == 1 else tuple(f"label{index}" for index in range(outputs))
+    if len(names) != outputs:
+        shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
+        raise BadPolicy(
+            f"predictor.label_headers: {len(names)} names ({shown}), but the model has {outputs} outputs; "
+            "expected a name for each, in their order"
+        )
+    if len(set(names)) != len(names):
+        raise BadPolicy(f"predictor.label_headers: a name stands there more than once: {', '.join(names)}")
+    return names
+
+
+def check_features(expected: int | None, names: tuple[str, ...]) -> None:
+    """Raises BadModel where the model takes another number of features than the data has."""
+    if expected is not None and expected != len(names):
+        raise BadModel(f"the model expects {expected} features, the data has {len(names)}: {', '.join(names)}")

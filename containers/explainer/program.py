@@ -1,0 +1,32 @@
+"""The program: one job from its folders to its results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from job.folders import Folders
+from job.program import run_program
+from job.progress import Progress
+
+from explainer.analysis_config import IMAGES
+from explainer.images_job import explain_images
+from explainer.request import read_request
+from explainer.rows_job import explain_rows
+
+
+def main(root: Path) -> int:
+    """Run the job that lies under `root`; 0 when its results are written."""
+    return run_program("explainer", explain, root)
+
+
+def explain(folders: Folders, progress: Progress) -> None:
+    """Read what is asked for, and do it.
+
+    All that can be wrong with the configuration and the data is found before the model is loaded.
+    """
+    request = read_request(folders, progress)
+    request.shap_folder.mkdir(parents=True, exist_ok=True)
+    if request.config.dataset_type == IMAGES:
+        explain_images(request)
+    else:
+        explain_rows(request)

@@ -1,0 +1,123 @@
+"""`report.html`: the results on one page that needs nothing beside it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+from numpy.typing import NDArray
+
+from explainer.rows import RowsExplained
+
+MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_IMAGES = 20, 12, 12, 60
+"""What a page shows before it says how much more there is: it stays well under 10 MB, and readable."""
+FEATURES_OF_A_ROW = 8
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A value as a bar from a common zero."""
+
+    name: str
+    value: float
+    percent: float
+    """Length, of the longest bar beside it."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """A picture's explanation for one label."""
+
+    name: str
+    label: str
+    file: Path
+
+
+Facts = Sequence[tuple[str, str]]
+"""Names and values that stand above the results."""
+
+
+def rows_report(title: str, facts: Facts, explained: RowsExplained) -> str:
+    """The page for rows: what matters for each label, and what moved single predictions."""
+    labels = [
+        {
+            "name": label,
+            "expected": explained.expected[output],
+            "bars": bars(explained.features, explained.importance[:, output], MOST_FEATURES),
+        }
+        for output, label in enumerate(explained.labels[:MOST_LABELS])
+    ]
+    rows = [_row(explained, row) for row in range(min(MOST_ROWS, len(explained.values)))]
+    return _render(
+        title,
+        facts,
+        labels=labels,
+        rows=rows,
+        agg_method=explained.agg_method,
+        more=_more(
+            (len(explained.labels) - MOST_LABELS, "label"),
+            (len(explained.features) - MOST_FEATURES, "feature"),
+            (len(explained.values) - MOST_ROWS, "row"),
+        ),
+    )
+
+
+def images_report(title: str, facts: Facts, heat_maps: Sequence[HeatMap], notes: Sequence[str]) -> str:
+    """The page for pictures: their heat maps; `notes` name those that could not be read."""
+    pictures = [
+        {
+            "name": heat_map.name,
+            "label": heat_map.label,
+            "address": "data:image/jpeg;base64," + base64.b64encode(heat_map.file.read_bytes()).decode(),
+        }
+        for heat_map in heat_maps[:MOST_IMAGES]
+    ]
+    return _render(
+        title,
+        facts,
+        notes=notes[:MOST_IMAGES],
+        pictures=pictures,
+        more=_more((len(heat_maps) - MOST_IMAGES, "heat map")),
+    )
+
+
+def bars(names: Sequence[str], values: NDArray[np.float64], most: int) -> list[Bar]:
+    """The largest values, by size, as bars."""
+    order = np.argsort(-np.abs(values), kind="stable")[:most]
+    longest = float(np.abs(values).max(initial=0.0)) or 1.0
+    return [Bar(names[i], float(values[i]), 100 * abs(float(values[i])) / longest) for i in order]
+
+
+def _row(explained: RowsExplained, row: int) -> dict[str, Any]:
+    output = int(explained.predictions[row].argmax())
+    return {
+        "id": explained.ids[row],
+        "label": explained.labels[output],
+        "prediction": explained.predictions[row, output],
+        "expected": explained.expected[output],
+        "bars": bars(explained.features, explained.values[row, :, output], FEATURES_OF_A_ROW),
+    }
+
+
+def _more(*left_out: tuple[int, str]) -> str:
+    """`3 more labels and 1 more row`, or nothing."""
+    return " and ".join(f"{count} more {noun}{'' if count == 1 else 's'}" for count, noun in left_out if count > 0)
+
+
+def _render(title: str, facts: Facts, **content: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("explainer"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = lambda value: f"{value:.4g}"
+    environment.filters["signed"] = lambda value: f"{value:+.3g}"
+    defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": ""}
+    return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))

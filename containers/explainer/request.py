@@ -1,0 +1,113 @@
+"""What a job is asked for, and where its parts lie."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from job.folders import Folders
+from job.progress import Progress
+from model.archive import unpack
+from model.load import Model, load_model
+from pydantic import ValidationError
+
+from assay.errors import BadModel, BadSettings
+from assay.policy import Preprocessing
+from assay.run import Run
+from explainer import not_yet
+from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
+from explainer.inputs import JobConfig, describe_models_archive, local_path, read_job_config
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A job's configuration, read and found to be one that can be done, and its folders."""
+
+    folders: Folders
+    progress: Progress
+    config: AnalysisConfig
+    shap: Shap
+    job: JobConfig
+
+    @property
+    def dataset(self) -> Path:
+        """The folder of the data: the one that brings `dataset_uri`, else the input `dataset`."""
+        if self.config.dataset_uri is not None:
+            return self.resolve(self.config.dataset_uri)
+        return self.folders.input("data")
+
+    @property
+    def shap_folder(self) -> Path:
+        return self.folders.output / "explanations_shap"
+
+    def resolve(self, address: str) -> Path:
+        """Where what lies at an S3 address lies in this job."""
+        return local_path(address, self.job, self.folders.root)
+
+    def preprocessing(self, model_folder: Path) -> Preprocessing | None:
+        """How pictures become the model's input: the run's policy says it, else `assay.json` in the archive."""
+        run = self.folders.input("run") / "run.json"
+        if run.exists():
+            policy = Run.model_validate_json(run.read_bytes()).policy
+            if policy is not None and policy.preprocessing != Preprocessing():
+                return policy.preprocessing
+        beside = model_folder / "assay.json"
+        if not beside.exists():
+            return None
+        try:
+            return Preprocessing.model_validate_json(beside.read_bytes())
+        except ValidationError as error:
+            raise BadModel(f"assay.json in the archive does not say how to prepare pictures: {error}") from error
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of the results, whole or not at all: they are uploaded while the job runs."""
+        path = self.folders.output / name
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+    @contextmanager
+    def model(self) -> Iterator[tuple[Model, Path]]:
+        """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
+        with TemporaryDirectory(prefix="model-") as temporary:
+            folder = Path(temporary)
+            archive = self.folders.input("model") / "model.tar.gz"
+            if not archive.exists():
+                name = self.config.predictor and self.config.predictor.model_name
+                if not name:
+                    raise BadSettings(
+                        f"no model: found neither {archive} nor predictor.model_name in the configuration"
+                    )
+                logger.info("fetching the archive of the SageMaker Model %s", name)
+                archive = describe_models_archive(name, folder)
+            unpack(archive, folder / "model")
+            yield load_model(folder / "model"), folder / "model"
+
+
+def read_request(folders: Folders, progress: Progress) -> Request:
+    """Read the configuration; raises BadPolicy or NotYet when it cannot be done."""
+    file = folders.input("config") / "analysis_config.json"
+    config = read_analysis_config(file)
+    for difference in refused_by_aws(json.loads(file.read_text(encoding="utf-8-sig"))):
+        logger.warning("taken here, but AWS's Clarify would refuse it: %s", difference)
+    shap = not_yet.check_is_built(config)
+    for method in config.methods.asked:
+        if method not in not_yet.ANALYSES:
+            logger.warning("%s", not_yet.reason(method))
+    return Request(folders, progress, config, shap, read_job_config(folders.config))
+
+
+@contextmanager
+def unexplainable() -> Iterator[None]:
+    """The mathematics knows no archive and no configuration: what it refuses is the model's answer."""
+    try:
+        yield
+    except ValueError as error:
+        raise BadModel(f"the predictions cannot be explained: {error}") from error

@@ -1,0 +1,287 @@
+"""Jobs on pictures: a model that looks at one region only, and what people get to see of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
+from explainer.images import label_file_names, labels_to_draw, stems, superpixels, white_noise
+
+SIZE = 32
+CORNER = (slice(0, 16), slice(0, 16))
+"""The only pixels that the model looks at."""
+
+
+def looks_at_a_corner(batch: NDArray[Any]) -> NDArray[Any]:
+    """Two scores: how bright the corner is, bent so that no linear guess is right; and the rest to one."""
+    bright = 1 / (1 + np.exp(-8 * (batch[:, CORNER[0], CORNER[1]].astype(np.float64).mean(axis=(1, 2, 3)) - 0.5)))
+    return np.stack([bright, 1 - bright], axis=1)
+
+
+def quarters() -> Image.Image:
+    """Four flat colours, the upper left one the brightest."""
+    pixels = np.zeros((64, 64, 3), dtype=np.uint8)
+    pixels[:32, :32], pixels[:32, 32:] = (255, 250, 240), (10, 120, 40)
+    pixels[32:, :32], pixels[32:, 32:] = (150, 20, 30), (20, 30, 140)
+    return Image.fromarray(pixels)
+
+
+def config(**image_config: Any) -> dict[str, Any]:
+    return {
+        "dataset_type": "application/x-image",
+        "methods": {
+            "shap": {
+                "baseline": [[128]],
+                "num_samples": 200,
+                "seed": 1,
+                "image_config": {"model_type": "IMAGE_CLASSIFICATION", "num_segments": 4} | image_config,
+            },
+            "report": {"name": "report", "title": "Quarters"},
+        },
+        "predictor": {"model_name": "quarters", "label_headers": ["bright", "dark"]},
+    }
+
+
+@pytest.fixture
+def pictures(job: Any, give_model: Any) -> Any:
+    """A job on one picture."""
+    quarters().save(job.data / "four.png")
+    give_model(looks_at_a_corner, SIZE, SIZE, 3)
+    return job
+
+
+def numbers(job: Any, stem: str = "four") -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((job.output / f"explanations_shap/shap_{stem}.json").read_text())
+    return content
+
+
+def arrays(job: Any, stem: str = "four") -> tuple[NDArray[Any], NDArray[Any]]:
+    folder = job.output / "explanations_shap"
+    return np.load(folder / f"shap_{stem}_segments.npy"), np.load(folder / f"shap_{stem}_attributions.npy")
+
+
+@pytest.mark.parametrize("segments_asked", [4, 9, 30])
+def test_attributions_lie_where_the_model_looks_and_nowhere_else(pictures: Any, segments_asked: int) -> None:
+    assert pictures.run(config(num_segments=segments_asked)) == 0
+    segments, attributions = arrays(pictures)
+    assert segments.shape == (SIZE, SIZE)
+    assert attributions.shape == (segments.max() + 1, 2)
+    seen = np.unique(segments[CORNER])
+    unseen = np.setdiff1d(np.unique(segments), seen)
+    assert len(unseen) >= 3
+    exact = numbers(pictures)["exact"]
+    assert np.abs(attributions[unseen]).max() < (1e-9 if exact else 0.02)
+    found = numbers(pictures)
+    difference = np.array(found["prediction"]) - found["baseline_prediction"]
+    np.testing.assert_allclose(attributions[seen].sum(axis=0), difference, atol=1e-9 if exact else 0.05)
+    assert difference[0] > 0.4
+    assert attributions[seen, 0].min() > 0
+
+
+def test_the_numbers_beside_a_heat_map_add_up_and_agree_with_the_arrays(pictures: Any) -> None:
+    assert pictures.run(config()) == 0
+    found, (_, attributions) = numbers(pictures), arrays(pictures)
+    assert found["image"] == "four.png"
+    assert found["predicted"] == "bright"
+    assert found["label_headers"] == ["bright", "dark"]
+    assert found["attributions"] == {"bright": attributions[:, 0].tolist()}
+    assert np.abs(found["additivity_gap"]).max() < 1e-9
+    total = found["prediction"][0] - found["baseline_prediction"][0]
+    assert sum(found["attributions"]["bright"]) == pytest.approx(total, abs=1e-9)
+
+
+def test_the_heat_map_is_blue_where_the_model_found_the_label_and_pale_elsewhere(pictures: Any) -> None:
+    assert pictures.run(config()) == 0
+    picture = np.asarray(Image.open(pictures.output / "explanations_shap/shap_four_bright.jpeg")).astype(int)
+    height = picture.shape[0]
+    right = picture[60 : height - 16, 16 + 320 + 16 :][:, :320]
+    blueness = right[..., 2] - right[..., 0]
+    assert blueness[20:140, 20:140].min() > 60
+    assert np.abs(blueness[180:300, 180:300]).max() < 25
+
+
+def test_analysis_json_lists_the_pictures_under_assay(pictures: Any) -> None:
+    assert pictures.run(config()) == 0
+    analysis = pictures.analysis
+    assert analysis["version"] == "1.0"
+    assay = analysis["assay"]
+    assert assay["samples"] == 1
+    assert assay["failed"] == 0
+    assert assay["max_additivity_gap"] < 1e-9
+    assert assay["model_calls"] == sum(pictures.calls) - 1
+    (image,) = assay["images"]
+    assert image["heat_maps"] == {"bright": "shap_four_bright.jpeg"}
+    assert (pictures.output / "explanations_shap/shap_four_bright.jpeg").exists()
+
+
+def test_the_true_class_is_drawn_too_when_it_is_another(pictures: Any) -> None:
+    samples = pictures.root / "processing/input/samples"
+    samples.mkdir()
+    sample = {"id": "four", "row": 0, "sample": ["chosen"], "reason": "mistake", "true": "dark", "file": "four.png"}
+    (samples / "samples.json").write_text(json.dumps({"samples": [sample]}))
+    assert pictures.run(config()) == 0
+    assert numbers(pictures)["true"] == "dark"
+    assert list(numbers(pictures)["heat_maps"]) == ["bright", "dark"]
+
+
+def test_classes_and_pictures_can_be_chosen(pictures: Any) -> None:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        quarters().save(pictures.data / name)
+    assert (
+        pictures.run(config(debug={"class_ids": [1], "image_names": ["c.jpg", "b.jpg", "four.png"], "sample_to": 2}))
+        == 0
+    )
+    assert [image["image"] for image in pictures.analysis["assay"]["images"]] == ["b.jpg", "c.jpg"]
+    assert list(numbers(pictures, "b")["heat_maps"]) == ["dark"]
+
+
+def test_white_noise_is_the_baseline_when_none_is_given_and_the_same_for_one_seed(pictures: Any) -> None:
+    asked = config()
+    del asked["methods"]["shap"]["baseline"]
+
+    def run() -> dict[str, bytes]:
+        assert pictures.run(asked) == 0
+        return {str(path): path.read_bytes() for path in pictures.output.rglob("*") if path.is_file()}
+
+    first = run()
+    assert len(first) == 6
+    assert run() == first
+    noise = white_noise((50, 40), 1)
+    assert noise.shape == (50, 40, 3)
+    assert abs(noise.mean() - 127.5) < 3
+    assert len(np.unique(noise)) == 256
+
+
+def test_a_baseline_picture_is_resized_to_the_models(pictures: Any) -> None:
+    folder = pictures.root / "processing/input/baseline"
+    folder.mkdir()
+    Image.new("RGB", (7, 5), (255, 255, 255)).save(folder / "white.png")
+    (pictures.root / "config").mkdir()
+    s3 = {"S3Uri": "s3://bucket/base/", "LocalPath": "/opt/ml/processing/input/baseline"}
+    (pictures.root / "config/processingjobconfig.json").write_text(
+        json.dumps({"ProcessingInputs": [{"InputName": "baseline", "S3Input": s3}]})
+    )
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = "s3://bucket/base/white.png"
+    assert pictures.run(asked) == 0
+    assert numbers(pictures)["baseline_prediction"][0] == pytest.approx(1 / (1 + np.exp(-4)))
+
+
+def test_a_broken_picture_is_named_and_the_rest_goes_on(pictures: Any) -> None:
+    (pictures.data / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    assert pictures.run(config()) == 0
+    assay = pictures.analysis["assay"]
+    assert (assay["samples"], assay["failed"]) == (1, 1)
+    page = (pictures.output / "report.html").read_text()
+    assert "broken.png" in page
+    assert "1 of 2" in page
+
+
+def test_only_broken_pictures_are_no_data(pictures: Any) -> None:
+    (pictures.data / "four.png").write_bytes(b"no picture")
+    assert pictures.run(config()) == 1
+    assert re.match(r"Data must contain features\. None of 1 pictures can be read: .*four\.png", pictures.message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"debug": {"image_names": ["five.png"]}}, "image_names: no five.png among 1 pictures such as four.png"),
+        ({"debug": {"class_ids": [2]}}, "class_ids: 2, expected 0 to 1 for 2 labels"),
+        ({"debug": {"sample_from": 3}}, "sample_from 3 to None leaves none of 1"),
+    ],
+)
+@pytest.mark.usefixtures("without_tensorflow")
+def test_what_is_wrong_is_said_before_the_model_is_loaded(
+    pictures: Any, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any], says: str
+) -> None:
+    monkeypatch.setattr("explainer.request.load_model", lambda _: pytest.fail("loaded the model"))
+    assert pictures.run(config(**changes)) == 1
+    assert says in pictures.message
+
+
+def test_a_folder_without_pictures_is_an_error(pictures: Any) -> None:
+    (pictures.data / "four.png").rename(pictures.data / "four.txt")
+    assert pictures.run(config()) == 1
+    assert pictures.message.startswith("Data must contain features. Found no picture in")
+
+
+def test_a_baseline_that_is_no_picture_is_an_error(pictures: Any) -> None:
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = [[1, 2, 3], [4, 5, 6]]
+    assert pictures.run(asked) == 1
+    assert "for images expected the S3 address of a picture, or a colour" in pictures.message
+
+
+def test_labels_must_be_as_many_as_the_models_outputs(pictures: Any) -> None:
+    asked = config()
+    asked["predictor"]["label_headers"] = ["one", "two", "three"]
+    assert pictures.run(asked) == 1
+    assert "3 names (one, two, three), but the model has 2 outputs" in pictures.message
+
+
+def test_the_report_holds_the_pictures_and_needs_nothing_beside_it(pictures: Any) -> None:
+    assert pictures.run(config()) == 0
+    page = (pictures.output / "report.html").read_text()
+    assert page.count('src="data:image/jpeg;base64,') == 1
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "<h1>Quarters</h1>" in page
+
+
+def test_names_of_results_are_unique_and_safe(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("a.png", "a.jpg", "sub/b c.png", "ü+1.png")]
+    assert stems(files, tmp_path) == ["a.png", "a.jpg", "sub_b_c", "ü_1"]
+    assert label_file_names(["<=50K", ">50K", "==50K", "a"]) == ["0___50K", "_50K", "2___50K", "a"]
+
+
+def test_the_predicted_and_the_true_class_are_drawn_once_each() -> None:
+    prediction, labels = np.array([0.2, 0.7, 0.1]), ("a", "b", "c")
+    assert labels_to_draw(prediction, labels, None, None) == [1]
+    assert labels_to_draw(prediction, labels, "b", None) == [1]
+    assert labels_to_draw(prediction, labels, "c", None) == [1, 2]
+    assert labels_to_draw(prediction, labels, "unknown", None) == [1]
+    assert labels_to_draw(prediction, labels, "c", [0, 2, 0]) == [0, 2]
+
+
+def test_superpixels_follow_colours_and_are_numbered_without_gaps() -> None:
+    segments = superpixels(np.asarray(quarters()), 4, 5)
+    assert np.unique(segments).tolist() == [0, 1, 2, 3]
+    assert len(np.unique(segments[2:30, 2:30])) == 1
+
+
+def test_a_tiny_picture_has_superpixels_and_a_heat_map() -> None:
+    digit = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    segments = superpixels(digit, 20, 5)
+    assert 2 <= segments.max() + 1 <= 64
+    drawn = draw_heat_map(digit, segments, np.linspace(-1, 1, segments.max() + 1), 1.0, "3", "predicted 3")
+    assert drawn.height > 320
+    assert drawn.width > 640
+
+
+def test_colours_are_blue_for_white_at_zero_and_red_against() -> None:
+    assert colours(np.array([1.0, 0.0, -1.0, 2.0])).astype(int).tolist() == [
+        list(POSITIVE),
+        [255, 255, 255],
+        list(NEGATIVE),
+        list(POSITIVE),
+    ]
+
+
+def test_a_long_title_is_cut_and_stays_on_its_line() -> None:
+    assert fitting("short", lambda text: len(text) <= 10) == "short"
+    assert fitting("a\nlonger title", lambda text: len(text) <= 10) == "a longer …"
+
+
+def test_an_explanation_of_nothing_draws_no_false_colours() -> None:
+    image = np.full((16, 16, 3), 200, dtype=np.uint8)
+    drawn = np.asarray(draw_heat_map(image, np.zeros((16, 16), dtype=np.intp), np.zeros(1), 0.0, "t", "s"))
+    right = drawn[60:380, 352:672].astype(int)
+    assert np.ptp(right, axis=2).max() == 0
