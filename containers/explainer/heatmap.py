@@ -20,7 +20,7 @@ INK, PALE_INK = (0x22, 0x22, 0x22), (0x66, 0x66, 0x66)
 PANEL = 320
 """Longer side of a panel in pixels."""
 MARGIN, TITLE_HEIGHT, BAR_WIDTH, BAR_ROOM = 16, 60, 14, 96
-OPACITY = 0.8
+OPACITY = 0.75
 """Of the colours over the grey image, which must be recognised underneath."""
 
 
@@ -53,7 +53,8 @@ def draw_heat_map(
     large_segments = segments[np.ix_(rows, columns)]
 
     left = with_borders(large, large_segments)
-    grey = np.repeat(large.mean(axis=2, keepdims=True), 3, axis=2)
+    # Lightened, so that dark pictures do not darken the colours.
+    grey = np.repeat(96 + large.mean(axis=2, keepdims=True) * (159 / 255), 3, axis=2)
     heat = colours(attributions / scale if scale > 0 else attributions * 0)[large_segments]
     right = (OPACITY * heat + (1 - OPACITY) * grey).astype(np.uint8)
 

@@ -56,7 +56,7 @@ def under(root: Path, local_path: str) -> Path:
     return root / Path(local_path).relative_to("/opt/ml")
 
 
-def describe_models_archive(name: str, into: Path) -> Path:
+def fetch_archive(name: str, into: Path) -> Path:
     """Fetch the archive of a SageMaker Model, which stands in the place of the input `model`.
 
     Raises:

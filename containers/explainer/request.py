@@ -21,7 +21,7 @@ from assay.policy import Preprocessing
 from assay.run import Run
 from explainer import not_yet
 from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
-from explainer.inputs import JobConfig, describe_models_archive, local_path, read_job_config
+from explainer.inputs import JobConfig, fetch_archive, local_path, read_job_config
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ class Request:
                         f"no model: found neither {archive} nor predictor.model_name in the configuration"
                     )
                 logger.info("fetching the archive of the SageMaker Model %s", name)
-                archive = describe_models_archive(name, folder)
+                archive = fetch_archive(name, folder)
             unpack(archive, folder / "model")
             yield load_model(folder / "model"), folder / "model"
 

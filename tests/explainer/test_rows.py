@@ -238,8 +238,7 @@ def test_columns_without_any_header_are_numbered(rows: Any) -> None:
         (
             "1,2,3,dear,a\n1,2,3,a\n",
             {},
-            r"^Headers in config do not match with the number of columns in the dataset\. data\.csv, line 2 has 4 columns, "
-            "there are 5 headers: height, width, depth, price, assay_id",
+            r"^Headers in config do not .* dataset\. data\.csv, line 2 has 4 columns, there are 5 headers: height",
         ),
         (
             "1,2,3,dear,a\n1,wide,3,dear,b\n",

@@ -1,0 +1,110 @@
+"""Where the inputs come from: addresses that are inputs of the job, and the archive of a SageMaker Model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from assay.errors import BadModel, BadSettings
+from explainer.inputs import JobConfig, fetch_archive, local_path
+
+JOB = JobConfig.model_validate(
+    {
+        "ProcessingInputs": [
+            {
+                "InputName": "data",
+                "S3Input": {"S3Uri": "s3://bucket/run 1/a+b/", "LocalPath": "/opt/ml/processing/input/data"},
+            },
+            {
+                "InputName": "base",
+                "S3Input": {"S3Uri": "s3://bucket/base.csv", "LocalPath": "/opt/ml/processing/input/base"},
+            },
+        ]
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("s3://bucket/run 1/a+b/", "data"),
+        ("s3://bucket/run 1/a+b/c/d.csv", "data/c/d.csv"),
+        ("s3://bucket/base.csv", "base/base.csv"),
+    ],
+)
+def test_an_address_lies_where_the_input_that_brings_it_lies(tmp_path: Path, address: str, place: str) -> None:
+    inputs = tmp_path / "processing/input"
+    (inputs / "base").mkdir(parents=True)
+    (inputs / "base/base.csv").touch()
+    assert local_path(address, JOB, tmp_path) == inputs / place
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/base.csv.bak", "s3://other/base.csv", "s3://bucket/run 1/a+bc"])
+def test_an_address_that_no_input_brings_is_an_error_that_lists_them(tmp_path: Path, address: str) -> None:
+    with pytest.raises(
+        BadSettings, match=r"is not among the job's inputs.*s3://bucket/run 1/a\+b/, s3://bucket/base.csv"
+    ):
+        local_path(address, JOB, tmp_path)
+
+
+@pytest.fixture
+def sagemaker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        s3 = boto3.client("s3")
+        s3.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_object(Bucket="models", Key="birds/model 1+2.tar.gz", Body=b"the archive")
+        yield boto3.client("sagemaker")
+
+
+def create_model(sagemaker: Any, **container: Any) -> None:
+    role = "arn:aws:iam::123456789012:role/role"
+    sagemaker.create_model(
+        ModelName="birds", PrimaryContainer={"Image": "tensorflow", **container}, ExecutionRoleArn=role
+    )
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        {"ModelDataUrl": "s3://models/birds/model 1+2.tar.gz"},
+        {
+            "ModelDataSource": {
+                "S3DataSource": {
+                    "S3Uri": "s3://models/birds/model 1+2.tar.gz",
+                    "S3DataType": "S3Object",
+                    "CompressionType": "Gzip",
+                }
+            }
+        },
+    ],
+)
+def test_a_model_by_name_is_its_archive(sagemaker: Any, tmp_path: Path, container: dict[str, Any]) -> None:
+    create_model(sagemaker, **container)
+    assert fetch_archive("birds", tmp_path).read_bytes() == b"the archive"
+
+
+def test_a_model_that_there_is_not_is_an_error_that_names_it(sagemaker: Any, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadModel, match=r"predictor\.model_name: cannot fetch the SageMaker Model cats: .*not find model"
+    ):
+        fetch_archive("cats", tmp_path)
+
+
+def test_a_model_whose_archive_is_gone_is_an_error(sagemaker: Any, tmp_path: Path) -> None:
+    create_model(sagemaker, ModelDataUrl="s3://models/gone.tar.gz")
+    with pytest.raises(BadModel, match=r"cannot fetch the SageMaker Model birds: .*404"):
+        fetch_archive("birds", tmp_path)
+
+
+def test_a_model_without_archive_is_an_error(sagemaker: Any, tmp_path: Path) -> None:
+    create_model(sagemaker)
+    with pytest.raises(BadModel, match=r"birds names no model\.tar\.gz in S3"):
+        fetch_archive("birds", tmp_path)
