@@ -22,8 +22,7 @@ test: environments  ## run the tests
 	$(BIN)/pytest $(ARGS)
 
 .PHONY: check
-check: environments lint types validate  ## all that must hold before a commit
-	$(BIN)/pytest
+check: lint types validate test  ## all that must hold before a commit
 
 .PHONY: format
 format: dev  ## format the code, mend what can be mended
@@ -54,7 +53,7 @@ deploy: build  ## build, then deploy with guidance (needs AWS credentials)
 	$(SAM) deploy --guided
 
 .PHONY: ci-long
-ci-long:  ## what CI runs, on this machine
+ci-long:  ## run what CI runs, the container engine's tests included
 	bash .ci/run
 
 .PHONY: lock
