@@ -14,7 +14,6 @@ from model.preprocessing import ImagePreprocessor
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
-from assay.evaluation import ExplainSamples
 from assay.explanation import AssayAnalysis, ImageExplanation
 from explainer.analysis import ENGINE, analysis_json
 from explainer.analysis_config import ImageConfig
@@ -34,6 +33,7 @@ from explainer.images import (
 from explainer.outputs import explained_outputs, output_names
 from explainer.report import HeatMap, images_report
 from explainer.request import Request, unexplainable
+from explainer.samples import read_samples, true_classes
 from explainer.shapley import Explanation, logit
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def explain_images(request: Request) -> None:
     files = image_files(request.dataset, settings.debug)
     check_class_ids(settings.debug.class_ids, config.label_headers or ())
     given = given_baseline(request)
-    true = true_classes(request.folders.input("samples") / "samples.json")
+    true = true_classes(read_samples(request.samples_file))
     done: list[ImageExplanation] = []
     heat_maps: list[HeatMap] = []
     unreadable: list[str] = []
@@ -184,11 +184,3 @@ def given_baseline(request: Request) -> Pixels | None:
         "methods.shap.baseline: for images expected the S3 address of a picture, or a colour [[red, green, blue]] or "
         f"[[grey]] of 0 to 255; found {baseline!r:.80}"
     )
-
-
-def true_classes(samples: Path) -> dict[str, str]:
-    """A picture's file name → its true class, where the job has the evaluation's samples."""
-    if not samples.exists():
-        return {}
-    listed = ExplainSamples.model_validate_json(samples.read_bytes()).samples
-    return {Path(sample.file).name: sample.true for sample in listed if sample.file and sample.true}

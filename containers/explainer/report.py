@@ -59,6 +59,7 @@ def rows_report(title: str, facts: Facts, explained: RowsExplained) -> str:
         labels=labels,
         rows=rows,
         agg_method=explained.agg_method,
+        representative=explained.representative,
         more=_more(
             (len(explained.labels) - MOST_LABELS, "label"),
             (len(explained.features) - MOST_FEATURES, "feature"),

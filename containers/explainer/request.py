@@ -44,6 +44,10 @@ class Request:
         return self.folders.input("data")
 
     @property
+    def samples_file(self) -> Path:
+        return self.folders.input("samples") / "samples.json"
+
+    @property
     def shap_folder(self) -> Path:
         return self.folders.output / "explanations_shap"
 

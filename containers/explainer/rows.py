@@ -24,7 +24,7 @@ class RowsExplained:
     features: tuple[str, ...]
     labels: tuple[str, ...]
     ids: tuple[str, ...]
-    """A row's joinsource, or its number from 0."""
+    """A row's joinsource, or `row 0`, `row 1`, …"""
     expected: Array
     """(labels,): mean score over the baseline."""
     predictions: Array
@@ -32,8 +32,10 @@ class RowsExplained:
     values: Array
     """(rows, features, labels)"""
     importance: Array
-    """(features, labels): the values of all rows, aggregated as the configuration asks."""
+    """(features, labels): the values of the representative rows, aggregated as the configuration asks."""
     agg_method: str
+    representative: int
+    """How many rows those are."""
     exact: bool
     """No value is an estimate."""
     model_calls: int
@@ -51,6 +53,8 @@ def explain_table(
     predict: Predict,
     labels: tuple[str, ...],
     shap: Shap,
+    *,
+    representative: NDArray[np.bool_],
     advance: Callable[[int], None],
 ) -> RowsExplained:
     """Explain every row.
@@ -61,6 +65,7 @@ def explain_table(
         predict: (rows, features) → (rows, labels).
         labels: a name for each output.
         shap: budget, seed, units, aggregation.
+        representative: (rows,), which of them count for the global values.
         advance: told the number of rows done.
     """
     rows = len(table.features)
@@ -84,12 +89,13 @@ def explain_table(
     return RowsExplained(
         features=table.columns.feature_names,
         labels=labels,
-        ids=table.joinsource or tuple(map(str, range(rows))),
+        ids=table.joinsource or tuple(f"row {row}" for row in range(rows)),
         expected=expected,
         predictions=predictions,
         values=values,
-        importance=aggregate(values, shap.agg_method),
+        importance=aggregate(values[representative], shap.agg_method),
         agg_method=shap.agg_method,
+        representative=int(representative.sum()),
         exact=exact,
         model_calls=calls,
     )

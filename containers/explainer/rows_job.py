@@ -9,6 +9,7 @@ from explainer.outputs import check_features, explained_outputs, output_names
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
 from explainer.rows import RowsExplained, explain_table, write_baseline, write_local_values
+from explainer.samples import read_samples, representative
 from explainer.table import read_table
 
 
@@ -18,6 +19,7 @@ def explain_rows(request: Request) -> None:
     columns = table.columns
     baseline = row_baseline(shap, table, request.resolve)
     total = len(table.features)
+    counted = representative(read_samples(request.samples_file), total)
     with request.model() as (model, _):
         check_features(model.inputs[0].shape[-1], columns.feature_names)
         predict, outputs = explained_outputs(model.predict, baseline[:1], config)
@@ -27,7 +29,7 @@ def explain_rows(request: Request) -> None:
             request.progress.report("explaining", done, total, "rows")
 
         with unexplainable():
-            explained = explain_table(table, baseline, predict, labels, shap, advance)
+            explained = explain_table(table, baseline, predict, labels, shap, representative=counted, advance=advance)
 
     write_baseline(request.shap_folder / "baseline.csv", columns.feature_names, baseline)
     if shap.save_local_shap_values:

@@ -19,11 +19,11 @@ BASELINE = [[0.5, 0.0, 1.0]]
 
 
 def linear(batch: NDArray[Any]) -> NDArray[Any]:
-    return batch.astype(np.float64) @ WEIGHTS
+    return np.asarray(batch.astype(np.float64) @ WEIGHTS)
 
 
 def curved(batch: NDArray[Any]) -> NDArray[Any]:
-    return np.tanh(linear(batch)) + batch[:, :1] * batch[:, 1:2]
+    return np.asarray(np.tanh(linear(batch)) + batch[:, :1] * batch[:, 1:2])
 
 
 def config(**changes: Any) -> dict[str, Any]:
@@ -98,6 +98,22 @@ def test_analysis_json_has_clarifys_shape_and_ours_beside(rows: Any) -> None:
 def test_global_values_are_aggregated_as_asked(method: str, expected: list[float]) -> None:
     values = np.array([[-1.0, 3.0], [2.0, 0.0], [5.0, -1.0]])
     assert aggregate(values[:, :, None], method)[:, 0].tolist() == pytest.approx(expected)
+
+
+def test_rows_chosen_for_being_mistakes_do_not_count_for_global_values(rows: Any) -> None:
+    folder = rows.root / "processing/input/samples"
+    folder.mkdir()
+    kinds = [["representative"], ["chosen"], ["representative", "chosen"], ["chosen"]]
+    samples = [{"id": f"{row}", "row": row, "sample": kind, "reason": "drawn"} for row, kind in enumerate(kinds)]
+    (folder / "samples.json").write_text(json.dumps({"samples": samples}))
+    assert rows.run(config()) == 0
+    expected = np.abs((np.array(ROWS)[[0, 2]] - BASELINE) * WEIGHTS[:, 0]).mean(axis=0)
+    found = rows.analysis["explanations"]["kernel_shap"]["cheap"]["global_shap_values"]
+    assert list(found.values()) == pytest.approx(expected.tolist())
+    assert len(local_values(rows)) == 4
+    (folder / "samples.json").write_text(json.dumps({"samples": samples[:3]}))
+    assert rows.run(config()) == 1
+    assert "samples.json names 3 samples, the data has 4 rows" in rows.message
 
 
 def test_values_of_a_curved_model_add_up_to_the_score(rows: Any, give_model: Any) -> None:

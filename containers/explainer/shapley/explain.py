@@ -18,6 +18,8 @@ Link = Callable[[Array], Array]
 
 BATCH = 8192
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
+BATCH_BYTES = 64 * 2**20
+"""The most that they may take, however wide they are."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def explain_rows(
     num_samples: int | None = None,
     seed: int = 0,
     link: Link | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
 ) -> Iterator[Explanation]:
     """Shapley values of each row's features, in the order of the rows, one at a time so that memory stays flat.
 
@@ -97,7 +99,7 @@ def explain_rows(
         num_samples: coalitions a row; Clarify's default when None.
         seed: same seed, same values.
         link: applied to the averaged scores, such as `logit`; the values then add up in its units.
-        batch: synthetic rows a call.
+        batch: synthetic rows a call; None: BATCH, or fewer where they are wide.
 
     Raises:
         ValueError: shapes do not fit, or a score is not finite.
@@ -107,6 +109,7 @@ def explain_rows(
     budget = default_samples(rows.shape[1]) if num_samples is None else num_samples
     linked = link or (lambda scores: scores)
     base = linked(_scores(predict(baseline), len(baseline)).mean(axis=0))
+    batch = batch or max(1, min(BATCH, BATCH_BYTES // baseline[0].nbytes))
     per_piece = max(1, batch // len(baseline))
     plans: dict[int, Plan] = {}
 

@@ -1,0 +1,35 @@
+"""The evaluation's `samples.json`, where the job has it: what is true of each sample, and which stand for all data."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import BadData
+from assay.evaluation import ExplainSample, ExplainSamples
+
+
+def read_samples(path: Path) -> tuple[ExplainSample, ...]:
+    """The samples in the order of the data; none where the job has no such input."""
+    return ExplainSamples.model_validate_json(path.read_bytes()).samples if path.exists() else ()
+
+
+def true_classes(samples: tuple[ExplainSample, ...]) -> dict[str, str]:
+    """A picture's file name → its true class."""
+    return {PurePosixPath(sample.file).name: sample.true for sample in samples if sample.file and sample.true}
+
+
+def representative(samples: tuple[ExplainSample, ...], rows: int) -> NDArray[np.bool_]:
+    """Which rows count for global values: those drawn by chance, not those chosen for being mistakes.
+
+    All where the job has no samples, or all of them were chosen.
+
+    Raises:
+        BadData: the samples are not those of this data.
+    """
+    if samples and len(samples) != rows:
+        raise BadData(f"samples.json names {len(samples)} samples, the data has {rows} rows; expected one for each")
+    drawn = np.array(["representative" in sample.sample for sample in samples], dtype=np.bool_)
+    return drawn if drawn.any() else np.ones(rows, dtype=np.bool_)
