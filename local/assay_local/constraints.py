@@ -1,6 +1,6 @@
 """Check a request against botocore's service model as the service itself does, and word the refusal alike.
 
-The client checks types and required fields only; lengths, ranges, patterns and enumerations are the service's.
+The client checks types, required fields and lower bounds; upper bounds, patterns and enumerations are the service's.
 """
 
 import re
@@ -41,16 +41,12 @@ def constraint_violations(shape: Shape, value: Any, path: str) -> Iterator[str]:
 
 
 def broken(shape: Shape, value: Any) -> Iterator[str]:
+    """What botocore's own validator leaves out: it knows types, required fields and lower bounds."""
     limits = shape.metadata
-    if isinstance(value, str | list | dict):
-        if "min" in limits and len(value) < limits["min"]:
-            yield f"have length greater than or equal to {limits['min']}"
-        if "max" in limits and len(value) > limits["max"]:
+    if "max" in limits:
+        if isinstance(value, str | list | dict) and len(value) > limits["max"]:
             yield f"have length less than or equal to {limits['max']}"
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        if "min" in limits and value < limits["min"]:
-            yield f"have value greater than or equal to {limits['min']}"
-        if "max" in limits and value > limits["max"]:
+        if isinstance(value, int | float) and value > limits["max"]:
             yield f"have value less than or equal to {limits['max']}"
     if isinstance(value, str):
         if "pattern" in limits and not matches(limits["pattern"], value):

@@ -103,8 +103,10 @@ class Worker:
         return self._process.poll() is None
 
     def kill(self) -> None:
-        """With everything it started: the worker leads its own process group."""
-        self._connection.close()
+        """With everything it started: the worker leads its own process group.
+
+        The connection stays open: an invocation that waits on it in another thread sees its end there.
+        """
         if self.alive:
             os.killpg(self._process.pid, 9)
         self._process.wait()
@@ -120,7 +122,7 @@ class LambdaService:
         self._idle: dict[str, list[Worker]] = {id: [] for id in stack.functions}
         self._workers: set[Worker] = set()
         self._running: list[str] = []
-        self._closed = False
+        self._closed = threading.Event()
         self.invocations: list[Invocation] = []
 
     def invoke(self, logical_id: str, event: Any) -> Any:
@@ -154,7 +156,7 @@ class LambdaService:
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
+            self._closed.set()
             workers, self._workers = self._workers, set()
         for worker in workers:
             worker.kill()
@@ -168,7 +170,7 @@ class LambdaService:
 
     def _take(self, function: Function) -> Worker:
         with self._lock:
-            if self._closed:
+            if self._closed.is_set():
                 raise FunctionError(function.logical_id, {"errorType": "Sandbox.Shutdown", "errorMessage": "shut down"})
             while self._idle[function.logical_id]:
                 worker = self._idle[function.logical_id].pop()
@@ -179,12 +181,14 @@ class LambdaService:
         worker = Worker(function, self.environment(function, log_stream), self._log(function.logical_id), log_stream)
         with self._lock:
             self._workers.add(worker)
+        if self._closed.is_set():  # while it started
+            worker.kill()
         worker.wait_until_ready()
         return worker
 
     def _give_back(self, worker: Worker) -> None:
         with self._lock:
-            if worker.alive and not self._closed:
+            if worker.alive and not self._closed.is_set():
                 self._idle[worker.function.logical_id].append(worker)
             else:
                 self._workers.discard(worker)

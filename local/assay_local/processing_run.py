@@ -30,7 +30,8 @@ Json = dict[str, Any]
 
 OPT_ML = PurePosixPath("/opt/ml")
 MESSAGE_BYTES = 1024
-SCAN_SECONDS = 0.25
+POLL_SECONDS = 0.05
+SCAN_SECONDS = 0.5  # between two looks at a continuous output
 GRACE_SECONDS = 5.0  # between SIGTERM and SIGKILL; SageMaker gives two minutes
 
 
@@ -129,20 +130,22 @@ class ProcessingRun:
     def _run(self, engine: Engine, s3: Any, environment: Mapping[str, str]) -> Outcome:
         uploads = [Upload(s3, output["S3Uri"], under(self._root, output["LocalPath"])) for output in outputs(self._job)]
         continuous = [u for u, o in zip(uploads, outputs(self._job), strict=True) if o["S3UploadMode"] == "Continuous"]
-        limit = self._job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)
-        deadline = time.monotonic() + limit
+        deadline = time.monotonic() + self._job["StoppingCondition"]["MaxRuntimeInSeconds"]
         if self._stop.is_set():
             return Outcome("Stopped")
         program = engine.start(self._job, self._root, environment, self._log)
         process = program.process
         stopped = False
+        scanned = time.monotonic()
         while process.poll() is None:
-            if self._stop.wait(SCAN_SECONDS) or time.monotonic() > deadline:
+            if self._stop.wait(POLL_SECONDS) or time.monotonic() > deadline:
                 stopped = True
                 self._end(program)
                 break
-            for upload in continuous:
-                upload.settled()
+            if time.monotonic() - scanned > SCAN_SECONDS:
+                for upload in continuous:
+                    upload.settled()
+                scanned = time.monotonic()
         # What a continuous output holds at the end is kept, however the job ended; the other kind only if it worked.
         succeeded = process.returncode == 0 and not stopped
         if not self._killed:

@@ -91,7 +91,7 @@ class SageMakerService:
                 "'sagemaker.amazonaws.com' to assume the role."
             )
         now = datetime.now(UTC)
-        job = Job(name, self._arn(name), copy.deepcopy(request), created=now, modified=now)
+        job = Job(name, self._arn(name), with_defaults(request), created=now, modified=now)
         with self._lock:
             if name in self._jobs:
                 raise ResourceInUseException(
@@ -209,6 +209,17 @@ def check_resources(request: Json) -> None:
     cluster = request["ProcessingResources"]["ClusterConfig"]
     if ("InstanceType" in cluster) == ("InstancePreferences" in cluster):
         raise AWSValidationException("ClusterConfig needs either InstanceType or InstancePreferences")
+
+
+def with_defaults(request: Json) -> Json:
+    """What SageMaker fills in."""
+    request = copy.deepcopy(request)
+    request.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": 86_400})
+    for entry in request.get("ProcessingInputs", []):
+        if "S3Input" in entry:
+            entry["S3Input"].setdefault("S3DataDistributionType", "FullyReplicated")
+            entry["S3Input"].setdefault("S3CompressionType", "None")
+    return request
 
 
 def state_change(job: Job) -> Event:

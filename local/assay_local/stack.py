@@ -7,6 +7,7 @@ these are read from the translated template here, with their references resolved
 
 import copy
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import Any
 
 import boto3
 import yaml
+from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
 from moto.cloudformation.parsing import clean_json, get_model_map
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -169,13 +171,14 @@ def with_local_code(source: Json) -> Json:
     for resource in source.get("Resources", {}).values():
         owners += [("CodeUri", resource.get("Properties", {})), ("ContentUri", resource.get("Properties", {}))]
     for key, owner in owners:
-        if isinstance(owner.get(key), str):
+        if isinstance(owner.get(key), str) and not owner[key].startswith("s3://"):
             owner[key] = f"s3://{CHECKOUT}/{owner[key]}"
     return source
 
 
 def translate(source: Json, parameters: Mapping[str, str], region: str) -> Json:
     """SAM to CloudFormation."""
+    logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
     try:
         translated: Json = translator.translate(source, dict(parameters))
@@ -194,6 +197,8 @@ def create(translated: Json, folder: Path, parameters: Mapping[str, str], *, nam
         created = backend.create_stack(name, json.dumps(for_moto(translated)), dict(parameters))
     except KeyError as error:
         raise TemplateError(f"{name}: no resource or parameter {error} to refer to") from error
+    except ValidationError as error:
+        raise TemplateError(f"{name}: {error.message}") from error
     if created.status != "CREATE_COMPLETE":
         raise TemplateError(f"{name}: {created.status}")
     template = ResolvedTemplate(translated, created.resource_map)
@@ -292,16 +297,22 @@ def read_functions(template: ResolvedTemplate, folder: Path) -> dict[str, Functi
             role_arn=properties["Role"],
             handler=properties["Handler"],
             code=folder / raw_code(properties["Code"]),
-            # A layer by ARN (a public one) has no folder here: the environment's packages stand in.
-            layers=tuple(
-                layers[ref["Ref"]] for ref in references if isinstance(ref, dict) and ref.get("Ref") in layers
-            ),
+            layers=tuple(layer_folders(logical_id, references, layers)),
             environment={k: text(v) for k, v in properties.get("Environment", {}).get("Variables", {}).items()},
             timeout=int(properties.get("Timeout", 3)),
             memory=int(properties.get("MemorySize", 128)),
             policies=tuple(permission_policy(p, arn) for _, p in permissions if p["FunctionName"] in (name, arn)),
         )
     return functions
+
+
+def layer_folders(function: str, references: list[Any], layers: Mapping[str, Path]) -> Iterator[Path]:
+    for reference in references:
+        if isinstance(reference, dict) and reference.get("Ref") in layers:
+            yield layers[reference["Ref"]]
+        elif isinstance(reference, dict) and "Ref" in reference:
+            raise TemplateError(f"{function}: layer {reference['Ref']}: no such layer in the template")
+        # A public layer, by its ARN, has no folder here: the environment's packages stand in.
 
 
 LAYER = "AWS::Lambda::LayerVersion"
