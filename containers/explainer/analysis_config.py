@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -249,11 +250,10 @@ class AnalysisConfig(_Part):
         if not self.methods.asked:
             raise ValueError("methods: no analysis is asked for; expected at least one beside report, such as shap")
         if self.headers is not None:
-            repeated = sorted({header for header in self.headers if self.headers.count(header) > 1})
-            if repeated:
-                raise ValueError(f"headers: {', '.join(map(repr, repeated))} stands there more than once")
+            _check_distinct("headers", self.headers)
             if isinstance(self.label, str) and self.label not in self.headers and self.dataset_type == "text/csv":
                 raise ValueError(f"Headers must contain label. Found no {self.label!r} among {_some(self.headers)}")
+        _check_distinct("predictor.label_headers", self.label_headers or ())
         shap = self.methods.shap
         if shap is None:
             return self
@@ -320,8 +320,15 @@ def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:
         yield from wrong(key, image, int, "a float")
     yield from wrong("probability_threshold", content, int, "a float")
     for method, key in (("report", "name"), ("pdp", "grid_resolution")):
-        if method in methods and key not in methods[method]:
+        asked = methods.get(method)
+        if asked is not None and key not in asked:
             yield f"methods.{method}.{key}: missing (AWS's own schema wants it)"
+
+
+def _check_distinct(key: str, names: Sequence[str]) -> None:
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{key}: {', '.join(map(repr, repeated))} stands there more than once")
 
 
 def _some(names: list[str], limit: int = 20) -> str:

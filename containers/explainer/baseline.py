@@ -30,8 +30,7 @@ def row_baseline(shap: Shap, table: Table, resolve: Callable[[str], Path]) -> ND
     if shap.baseline is None:
         return clusters(table.features, shap.num_clusters, shap.seed)
     if isinstance(shap.baseline, str):
-        path = resolve(shap.baseline)
-        files = data_files(path) if path.is_dir() else [path]
+        files = data_files(resolve(shap.baseline))
         lines = [line for file in files for line in split_header(read_lines(file), names)[1]]
         if not lines:
             raise BadData(f"methods.shap.baseline: {shap.baseline} has no rows; expected CSV with {', '.join(names)}")
@@ -55,6 +54,7 @@ def clusters(rows: NDArray[np.float64], count: int | None, seed: int) -> NDArray
     Features are scaled to unit variance for it, else the one with the largest numbers would decide alone.
     """
     from sklearn.cluster import KMeans  # imported by the jobs that need it only: 1 s
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     if len(rows) > CLUSTER_ROWS:
         rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), CLUSTER_ROWS, replace=False))]
@@ -63,5 +63,6 @@ def clusters(rows: NDArray[np.float64], count: int | None, seed: int) -> NDArray
     scaled = rows / scale
     distinct = np.unique(scaled, axis=0)
     wanted = min(count or MOST_CLUSTERS, len(distinct))
-    centres = KMeans(wanted, n_init=4, random_state=seed).fit(scaled).cluster_centers_ * scale
+    with threadpool_limits(1, user_api="openmp"):  # threads would add up in any order: not the same bytes each time
+        centres = KMeans(wanted, n_init=4, random_state=seed).fit(scaled).cluster_centers_ * scale
     return np.asarray(centres[np.lexsort(centres.T[::-1])], dtype=np.float64)

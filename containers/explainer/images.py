@@ -62,11 +62,20 @@ def file_safe(text: str) -> str:
     return re.sub(r"[^\w.-]", "_", text)[:100]
 
 
-def label_file_names(labels: Sequence[str]) -> list[str]:
-    """Each label as part of a file's name; those that would be the same get their index too."""
-    safe = [file_safe(label) for label in labels]
-    folded = [name.lower() for name in safe]  # some file systems do not tell case
-    return [name if folded.count(name.lower()) == 1 else f"{index}_{name}" for index, name in enumerate(safe)]
+class ResultNames:
+    """The heat maps' file names, `shap_<stem>_<label>.jpeg`: each once, whatever the pictures and labels are called."""
+
+    def __init__(self, labels: Sequence[str]) -> None:
+        self._labels = [file_safe(label) for label in labels]
+        self._taken: set[str] = set()
+
+    def of(self, stem: str, output: int) -> str:
+        """The file of a picture and an output; where another one has the name, with the output's number."""
+        name = f"shap_{stem}_{self._labels[output]}"
+        if name.lower() in self._taken:  # some file systems do not tell case
+            name += f"-{output}"
+        self._taken.add(name.lower())
+        return f"{name}.jpeg"
 
 
 def superpixels(image: Pixels, count: int, compactness: float) -> NDArray[np.intp]:

@@ -7,23 +7,25 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from model.images import read_image
+from model.load import Model
 from model.preprocessing import ImagePreprocessor
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.explanation import AssayAnalysis, ImageExplanation
 from explainer.analysis import ENGINE, analysis_json
-from explainer.analysis_config import ImageConfig
+from explainer.analysis_config import ImageConfig, Shap
 from explainer.heatmap import draw_heat_map
 from explainer.images import (
     Pixels,
+    ResultNames,
     check_class_ids,
     explain_image,
     image_files,
-    label_file_names,
     labels_to_draw,
     stems,
     superpixels,
@@ -34,9 +36,27 @@ from explainer.outputs import explained_outputs, output_names
 from explainer.report import HeatMap, images_report
 from explainer.request import Request, unexplainable
 from explainer.samples import read_samples, true_classes
-from explainer.shapley import Explanation, logit
+from explainer.shapley import Explanation, Predict, logit
 
 logger = logging.getLogger(__name__)
+
+
+class Found(NamedTuple):
+    """What is kept of a picture once its files are written: memory stays flat."""
+
+    image: ImageExplanation
+    model_calls: int
+
+
+@dataclass(frozen=True)
+class ImageModel:
+    """The model as pictures meet it."""
+
+    predict: Predict
+    preprocessor: ImagePreprocessor
+    baseline: NDArray[Any]
+    """(h, w, channels), as the model takes it."""
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -44,97 +64,100 @@ class Picture:
     """One picture and what was found of it."""
 
     name: str
+    """Its path in the data."""
     stem: str
     """What its results are named after."""
+    true: str | None
     image: Pixels
     """(h, w, 3) RGB in the model's size."""
     segments: NDArray[np.intp]
     """(h, w)"""
     explanation: Explanation
-    true: str | None
 
 
 def explain_images(request: Request) -> None:
-    config, shap = request.config, request.shap
-    settings = shap.image_config or ImageConfig()
+    """Do the job, one picture at a time; one that cannot be read is named, and the others go on."""
+    config, settings = request.config, request.shap.image_config or ImageConfig()
     files = image_files(request.dataset, settings.debug)
     check_class_ids(settings.debug.class_ids, config.label_headers or ())
     given = given_baseline(request)
     true = true_classes(read_samples(request.samples_file))
-    done: list[ImageExplanation] = []
-    heat_maps: list[HeatMap] = []
+    found: list[Found] = []
     unreadable: list[str] = []
-    calls = 0
-    with request.model() as (model, folder):
-        preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
-        pixels = white_noise(preprocessor.size, shap.seed) if given is None else given
-        baseline = preprocessor.prepare(pixels)
-        predict, outputs = explained_outputs(model.predict, baseline[None], config)
-        labels = output_names(config, None, outputs)
-        file_names = label_file_names(labels)
-        for number, (file, stem) in enumerate(zip(files, stems(files, request.dataset), strict=True)):
+    with request.model() as (loaded, folder):
+        model = image_model(request, loaded, folder, given)
+        names = ResultNames(model.labels)
+        for number, (file, stem) in enumerate(zip(files, stems(files, request.dataset), strict=True), start=1):
             try:
-                image = preprocessor.resize(read_image(file))
+                image = model.preprocessor.resize(read_image(file))
             except BadData as error:
                 logger.warning("left out: %s", error)
                 unreadable.append(str(error))
                 continue
-            segments = superpixels(image, settings.num_segments, settings.segment_compactness)
-            with unexplainable():
-                explanation = explain_image(
-                    predict,
-                    preprocessor.prepare(image),
-                    baseline,
-                    segments,
-                    num_samples=shap.num_samples,
-                    seed=shap.seed,
-                    link=logit if shap.use_logit else None,
-                )
-            picture = Picture(file.name, stem, image, segments, explanation, true.get(file.name))
-            drawn = labels_to_draw(explanation.prediction, labels, picture.true, settings.debug.class_ids)
-            maps = {
-                labels[output]: draw(request.shap_folder, picture, labels, drawn, output, file_names[output])
-                for output in drawn
-            }
-            write_numbers(request.shap_folder, picture, labels, maps)
-            heat_maps += [HeatMap(file.name, label, request.shap_folder / name) for label, name in maps.items()]
+            segments, explanation = explain_picture(model, image, request.shap)
+            name = file.relative_to(request.dataset).as_posix()
+            picture = Picture(name, stem, true.get(file.name), image, segments, explanation)
+            drawn = labels_to_draw(explanation.prediction, model.labels, picture.true, settings.debug.class_ids)
+            heat_maps = draw(
+                request.shap_folder, picture, model.labels, {output: names.of(stem, output) for output in drawn}
+            )
+            write_numbers(request.shap_folder, picture, model.labels, heat_maps)
             gap = float(np.abs(explanation.gap).max())
-            done.append(ImageExplanation(image=file.name, heat_maps=maps, additivity_gap=gap))
-            calls += explanation.coalitions + 2
-            request.progress.report("explaining", number + 1, len(files), "images")
-    if not done:
+            found.append(
+                Found(ImageExplanation(image=name, heat_maps=heat_maps, additivity_gap=gap), explanation.coalitions + 2)
+            )
+            request.progress.report("explaining", number, len(files), "images")
+    if not found:
         raise BadData(f"Data must contain features. None of {len(files)} pictures can be read: {unreadable[0]}")
-    assay = AssayAnalysis(
-        engine=ENGINE,
-        samples=len(done),
-        failed=len(unreadable),
-        model_calls=calls,
-        max_additivity_gap=max(image.additivity_gap or 0.0 for image in done),
-        images=tuple(done),
-    )
-    request.write_text("analysis.json", analysis_json(config, (), None, assay))
-    facts = (
-        ("Pictures", f"{len(done):,}" + (f" of {len(files):,}" if unreadable else "")),
-        ("Baseline", "white noise" if given is None else "given"),
-        ("Model calls", f"{calls:,}"),
-        ("Largest additivity gap", f"{assay.max_additivity_gap:.1g}"),
-    )
-    report = config.methods.report
-    request.write_text(f"{report.name}.html", images_report(report.title, facts, heat_maps, unreadable))
+    write_results(request, found, unreadable, "white noise" if given is None else "given")
 
 
-def draw(
-    folder: Path, picture: Picture, labels: Sequence[str], drawn: Sequence[int], output: int, label_name: str
-) -> str:
-    """Draw one label's heat map; all that are drawn of a picture share a scale. Returns the file's name."""
-    explanation = picture.explanation
-    scale = float(np.abs(explanation.values[:, list(drawn)]).max())
-    title, subtitle = titles(labels, output, explanation, picture.true)
-    name = f"shap_{picture.stem}_{label_name}.jpeg"
-    draw_heat_map(picture.image, picture.segments, explanation.values[:, output], scale, title, subtitle).save(
-        folder / name, quality=92, subsampling=0
-    )
-    return name
+def image_model(request: Request, model: Model, folder: Path, baseline: Pixels | None) -> ImageModel:
+    """Put together what is the same for all pictures."""
+    preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
+    if baseline is None:
+        baseline = white_noise(preprocessor.size, request.shap.seed)
+    prepared = preprocessor.prepare(baseline)
+    predict, outputs = explained_outputs(model.predict, prepared[None], request.config)
+    return ImageModel(predict, preprocessor, prepared, output_names(request.config, None, outputs))
+
+
+def explain_picture(model: ImageModel, image: Pixels, shap: Shap) -> tuple[NDArray[np.intp], Explanation]:
+    """A picture's segments, and their attributions."""
+    settings = shap.image_config or ImageConfig()
+    segments = superpixels(image, settings.num_segments, settings.segment_compactness)
+    with unexplainable():
+        explanation = explain_image(
+            model.predict,
+            model.preprocessor.prepare(image),
+            model.baseline,
+            segments,
+            num_samples=shap.num_samples,
+            seed=shap.seed,
+            link=logit if shap.use_logit else None,
+        )
+    return segments, explanation
+
+
+def draw(folder: Path, picture: Picture, labels: Sequence[str], names: Mapping[int, str]) -> dict[str, str]:
+    """Draw the heat maps of a picture, all on one scale.
+
+    Args:
+        folder: where to.
+        picture: whose.
+        labels: a name for each output.
+        names: output to draw → file name.
+
+    Returns:
+        label → file name.
+    """
+    values = picture.explanation.values
+    scale = float(np.abs(values[:, list(names)]).max())
+    for output, name in names.items():
+        title, subtitle = titles(labels, output, picture.explanation, picture.true)
+        drawn = draw_heat_map(picture.image, picture.segments, values[:, output], scale, title, subtitle)
+        drawn.save(folder / name, quality=92, subsampling=0)
+    return {labels[output]: name for output, name in names.items()}
 
 
 def write_numbers(folder: Path, picture: Picture, labels: Sequence[str], heat_maps: Mapping[str, str]) -> None:
@@ -164,6 +187,34 @@ def write_numbers(folder: Path, picture: Picture, labels: Sequence[str], heat_ma
     }
     text = json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     (folder / f"shap_{picture.stem}.json").write_text(text, encoding="utf-8")
+
+
+def write_results(request: Request, found: Sequence[Found], unreadable: Sequence[str], baseline: str) -> None:
+    """`analysis.json` and the report: what was found of all pictures."""
+    calls = sum(one.model_calls for one in found)
+    max_gap = max(one.image.additivity_gap or 0.0 for one in found)
+    assay = AssayAnalysis(
+        engine=ENGINE,
+        samples=len(found),
+        failed=len(unreadable),
+        model_calls=calls,
+        max_additivity_gap=max_gap,
+        images=tuple(one.image for one in found),
+    )
+    request.write_text("analysis.json", analysis_json(request.config, (), None, assay))
+    facts = (
+        ("Pictures", f"{len(found):,}" + (f" of {len(found) + len(unreadable):,}" if unreadable else "")),
+        ("Baseline", baseline),
+        ("Model calls", f"{calls:,}"),
+        ("Largest additivity gap", f"{max_gap:.1g}"),
+    )
+    heat_maps = [
+        HeatMap(one.image.image, label, request.shap_folder / name)
+        for one in found
+        for label, name in one.image.heat_maps.items()
+    ]
+    report = request.config.methods.report
+    request.write_text(f"{report.name}.html", images_report(report.title, facts, heat_maps, unreadable))
 
 
 def given_baseline(request: Request) -> Pixels | None:

@@ -34,7 +34,7 @@ def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tup
     """A name for each output: `label_headers`, else the label's header for a single one, else label0, label1, …
 
     Raises:
-        BadPolicy: `label_headers` are not as many as the outputs, or one stands there twice.
+        BadPolicy: `label_headers` are not as many as the outputs.
     """
     names = config.label_headers
     if names is None:
@@ -45,8 +45,6 @@ def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tup
             f"predictor.label_headers: {len(names)} names ({shown}), but the model has {outputs} outputs; "
             "expected a name for each, in their order"
         )
-    if len(set(names)) != len(names):
-        raise BadPolicy(f"predictor.label_headers: a name stands there more than once: {', '.join(names)}")
     return names
 
 

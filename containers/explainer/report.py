@@ -118,7 +118,7 @@ def _render(title: str, facts: Facts, **content: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = lambda value: f"{value:.4g}"
+    environment.filters["number"] = lambda value: f"{value:.3g}"
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
     defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": ""}
     return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))

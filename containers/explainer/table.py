@@ -91,6 +91,8 @@ def read_table(folder: Path, config: AnalysisConfig) -> Table:
 
 def data_files(folder: Path) -> list[Path]:
     """The files of an input, in the order of their paths; not those that other programs leave beside them."""
+    if folder.is_file():  # an input that is one object
+        return [folder]
     return [
         path
         for path in sorted(folder.rglob("*"))

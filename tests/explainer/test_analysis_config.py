@@ -146,6 +146,7 @@ def test_what_is_left_out_has_clarifys_defaults() -> None:
         (ROWS, "predictor", ..., "predictor: missing; shap has to ask the model"),
         (ROWS, "label", True, "label: expected a name or a 0-based index"),
         (ROWS, "headers", ["age", "age", "income"], "headers: 'age' stands there more than once"),
+        (ROWS, "predictor.label_headers", ["a", "b", "a"], r"label_headers: 'a' stands there more than once"),
         (ROWS, "methods.shap.image_config", {}, "image_config: only for dataset_type application/x-image"),
         (ROWS, "facet", [{"name": "sex"}], r"facet\.0\.name_or_index: missing; facet\.0\.name: unknown key"),
         (IMAGES, "predictor.label_headers", ..., r"predictor\.label_headers: missing; images need a name for each"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
-from explainer.images import label_file_names, labels_to_draw, stems, superpixels, white_noise
+from explainer.images import ResultNames, labels_to_draw, stems, superpixels, white_noise
 
 SIZE = 32
 CORNER = (slice(0, 16), slice(0, 16))
@@ -239,7 +239,14 @@ def test_the_report_holds_the_pictures_and_needs_nothing_beside_it(pictures: Any
 def test_names_of_results_are_unique_and_safe(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.png", "a.jpg", "sub/b c.png", "ü+1.png")]
     assert stems(files, tmp_path) == ["a.png", "a.jpg", "sub_b_c", "ü_1"]
-    assert label_file_names(["<=50K", ">50K", "==50K", "a"]) == ["0___50K", "_50K", "2___50K", "a"]
+    names = ResultNames(["<=50K", ">50K", "==50K", "b_c", "c"])
+    assert [names.of("a", output) for output in range(4)] == [
+        "shap_a___50K.jpeg",
+        "shap_a__50K.jpeg",
+        "shap_a___50K-2.jpeg",
+        "shap_a_b_c.jpeg",
+    ]
+    assert names.of("a_b", 4) == "shap_a_b_c-4.jpeg"
 
 
 def test_the_predicted_and_the_true_class_are_drawn_once_each() -> None:

@@ -306,7 +306,6 @@ def test_what_is_wrong_with_the_data_is_said_before_the_model_is_loaded(
             {"predictor": {"label_headers": ["a", "b", "c"]}},
             r"predictor\.label_headers: 3 names \(a, b, c\), but the model has 2 outputs",
         ),
-        ({"predictor": {"label_headers": ["a", "a"]}}, r"label_headers: a name stands there more than once: a, a"),
         ({"predictor": {"probability": 2}}, r"predictor\.probability: column 2, expected 0 to 1: the model has 2"),
         (
             {"excluded_columns": ["width"], "shap": {"baseline": [[0, 0]]}},
