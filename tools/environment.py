@@ -70,6 +70,9 @@ def main(names: list[str]) -> int:
     except CannotMake as problem:
         print(problem, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: the next call begins anew", file=sys.stderr)
+        return 130
     return 0
 
 
