@@ -25,7 +25,7 @@ class Call:
     service: str
     """The signing name: `s3`, `sqs`, `sagemaker`."""
     action: str
-    """The API's name: `PutObject`, `CreateProcessingJob`."""
+    """The API's name: `CreateProcessingJob`; for S3 the permission that it needs: `ListBucket`, `GetObjectVersion`."""
     resource: str
     """The object or bucket for S3; `*` where the resource is named by `parameters` only."""
     parameters: Mapping[str, Any]

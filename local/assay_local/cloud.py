@@ -212,8 +212,15 @@ class Cloud:
         self._bus.put(event)
 
     def drop(self, matches: Callable[[Event], bool], times: int = 1) -> list[Event]:
-        """Lose the next events that match; the list fills with them, so that they can be delivered late."""
+        """Lose the next events that match; the list fills with them, so that they can be delivered late.
+
+        An event that lacks what `matches` looks up (KeyError) does not match.
+        """
         return self._bus.drop(matches, times)
+
+    def refuse_jobs(self, code: str, message: str, times: int = 1) -> None:
+        """Refuse the next CreateProcessingJob: with `ResourceLimitExceeded`, `ThrottlingException`, …"""
+        self._sagemaker.refuse(code, message, times)
 
     def fire(self, function: str) -> Any:
         """Fire a function's schedule now; returns the function's result."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from moto.sagemaker.exceptions import AWSValidationException, ResourceInUseException
+from moto.sagemaker.exceptions import AWSValidationException, ResourceInUseException, SagemakerClientError
 
 from assay_local.clients import session
 from assay_local.constraints import refusal, violations
@@ -77,6 +77,8 @@ class SageMakerService:
         self._lock = threading.RLock()
         self._jobs: dict[str, Job] = {}
         self._unfinished: set[str] = set()
+        self._refusals: list[Exception] = []
+        self._closed = False
         self._pool = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="processing job")
 
     # The API
@@ -98,6 +100,8 @@ class SageMakerService:
                     "Job name must be unique within an AWS account and region, and a job with this name already "
                     f"exists ({self._jobs[name].arn})"
                 )
+            if self._refusals:
+                raise self._refusals.pop(0)
             self._jobs[name] = job
             self._unfinished.add(name)
         self._announce(job)
@@ -140,18 +144,26 @@ class SageMakerService:
         with self._lock:
             return f"jobs {', '.join(sorted(self._unfinished))}" if self._unfinished else None
 
+    def refuse(self, code: str, message: str, times: int) -> None:
+        """Answer the next good requests for a job with an error."""
+        with self._lock:
+            self._refusals += [SagemakerClientError(code, message) for _ in range(times)]
+
     def close(self) -> None:
-        """Stop what runs, without events."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for job in self.jobs():
-            if job.run:
-                job.run.kill()
-        self._pool.shutdown(wait=True)
+        """End what runs and begin nothing more."""
+        with self._lock:
+            self._closed = True
+            for job in self._jobs.values():
+                if job.run:
+                    job.run.kill()
+        self._pool.shutdown(wait=True, cancel_futures=True)
 
     # A job's life
 
     def _carry_out(self, job: Job) -> None:
         with self._lock:
+            if self._closed:
+                return
             job.run = ProcessingRun(
                 job.describe(), self._folder / job.name, self._roles, self._endpoint, self._bus.region
             )

@@ -5,6 +5,7 @@ import os
 import re
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from assay_local.cloud import Cloud, Job
-from assay_local.processing_run import DataError, bucket_and_key, exit_code, manifest_files, relative
+from assay_local.processing_run import DataError, bucket_and_key, docker_command, exit_code, manifest_files, relative
 from assay_local.sagemaker_service import page
 
 
@@ -118,6 +119,27 @@ def test_a_request_is_checked_as_the_service_does(cloud: Cloud, changes: dict[st
         create(cloud, "refused", **changes)
     with refused("ValidationException", "Could not find"):
         describe(cloud, "refused")
+
+
+def test_a_test_can_have_requests_refused(cloud: Cloud) -> None:
+    cloud.refuse_jobs("ResourceLimitExceeded", "The account-level service limit is 0 Instances", times=2)
+    for _ in range(2):
+        with refused("ResourceLimitExceeded", "limit is 0 Instances"):
+            create(cloud, "later")
+    assert ended(cloud, "later")["ProcessingJobStatus"] == "Completed"
+
+
+def test_a_job_waits_for_its_place_and_can_be_stopped_there(cloud: Cloud) -> None:
+    for name in ("place-1", "place-2"):
+        create(cloud, name, "sleep")
+    create(cloud, "place-3")
+    assert describe(cloud, "place-3")["ProcessingJobStatus"] == "InProgress"
+    assert "ProcessingStartTime" not in describe(cloud, "place-3")
+    for name in ("place-3", "place-2", "place-1"):
+        cloud.client("sagemaker").stop_processing_job(ProcessingJobName=name)
+    cloud.drain(timeout=30)
+    assert {describe(cloud, f"place-{n}")["ProcessingJobStatus"] for n in (1, 2, 3)} == {"Stopped"}
+    assert stored(cloud, "out/place-3/") == {}
 
 
 def test_a_completed_job_is_described_in_full(cloud: Cloud) -> None:
@@ -404,6 +426,28 @@ def test_no_key_and_no_path_leads_out_of_the_job_s_folder(cloud: Cloud) -> None:
 @pytest.mark.parametrize(("returncode", "code"), [(0, 0), (3, 3), (-9, 137), (-15, 143)])
 def test_a_signal_is_told_as_a_shell_tells_it(returncode: int, code: int) -> None:
     assert exit_code(returncode) == code
+
+
+# Docker
+
+
+def test_the_docker_command_mounts_the_root_and_cuts_the_network() -> None:
+    request = {
+        "ProcessingJobName": "assay-x",
+        "AppSpecification": {
+            "ImageUri": "image:1",
+            "ContainerEntrypoint": ["python3", "-c"],
+            "ContainerArguments": ["1"],
+        },
+        "NetworkConfig": {"EnableNetworkIsolation": True},
+    }
+    command = docker_command(request, Path("/jobs/x"), {"A": "b c"})
+    assert command[:5] == ["docker", "run", "--rm", "--name", "assay-x"]
+    assert ("--network", "none") in pairwise(command)
+    assert ("--volume", "/jobs/x:/opt/ml") in pairwise(command)
+    assert ("--env", "A=b c") in pairwise(command)
+    assert command[-5:] == ["--entrypoint", "python3", "image:1", "-c", "1"]
+    assert ("--network", "host") in pairwise(docker_command(request | {"NetworkConfig": {}}, Path("/x"), {}))
 
 
 # Models
