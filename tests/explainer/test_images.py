@@ -273,6 +273,13 @@ def test_a_tiny_picture_has_superpixels_and_a_heat_map() -> None:
     assert drawn.width > 640
 
 
+def test_a_picture_of_one_segment_owes_it_all(pictures: Any) -> None:
+    assert pictures.run(config(num_segments=1)) == 0
+    found = numbers(pictures)
+    assert found["attributions"]["bright"] == [found["prediction"][0] - found["baseline_prediction"][0]]
+    assert found["exact"]
+
+
 def test_colours_are_blue_for_white_at_zero_and_red_against() -> None:
     assert colours(np.array([1.0, 0.0, -1.0, 2.0])).astype(int).tolist() == [
         list(POSITIVE),
