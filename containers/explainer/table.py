@@ -66,8 +66,6 @@ def read_table(folder: Path, config: AnalysisConfig) -> Table:
     headers = None if config.headers is None else tuple(config.headers)
     for file in files:
         found, lines_of_file = split_header(read_lines(file), headers)
-        if headers is not None and found is not None and found != headers:
-            raise BadData(f"{file.name}: its header row ({', '.join(found)}) is not that of {files[0].name}")
         headers = headers or found
         lines += lines_of_file
     if not lines:
