@@ -79,3 +79,11 @@ def test_locks_that_share_a_package_agree_on_its_version(lock: str) -> None:
 
 def test_the_command_that_deploys_and_the_one_that_sets_up_are_one_uv() -> None:
     assert pins("requirements/sam.txt")["uv"] == pins("requirements/uv.txt")["uv"]
+
+
+def test_a_package_is_asked_for_in_one_range_everywhere() -> None:
+    ranges: dict[str, set[str]] = {}
+    for lock in LOCKS:
+        for wanted in asked_for(lock):
+            ranges.setdefault(wanted.name, set()).add(str(wanted.specifier))
+    assert {name: found for name, found in ranges.items() if len(found) > 1} == {}
