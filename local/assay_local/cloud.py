@@ -70,7 +70,7 @@ class Cloud:
         region: str = "us-east-1",
         host: str = "127.0.0.1",
     ) -> None:
-        self._template = template or application.root() / "template.yaml"
+        self._template = (template or application.root() / "template.yaml").resolve()
         self._parameters = dict(parameters or {})
         self._buckets = buckets
         self._engine = engine

@@ -85,7 +85,7 @@ class ProcessingRun:
             self._lay_out(s3)
             role = credentials.environment(keys, self._endpoint, self._region)
             return self._run(engine, s3, environment_of(self._job, role))
-        except (DataError, ImageError, CannotAssumeRole) as error:
+        except (DataError, ImageError, CannotAssumeRole, ClientError) as error:
             return Outcome("Failed", failure_reason=f"ClientError: {error}"[:MESSAGE_BYTES])
         except Exception:
             logger.exception("processing job failed: job=%s", self._job["ProcessingJobName"])
@@ -134,20 +134,13 @@ class ProcessingRun:
         if self._stop.is_set():
             return Outcome("Stopped")
         program = engine.start(self._job, self._root, environment, self._log)
-        process = program.process
-        stopped = False
-        scanned = time.monotonic()
-        while process.poll() is None:
-            if self._stop.wait(POLL_SECONDS) or time.monotonic() > deadline:
-                stopped = True
-                self._end(program)
-                break
-            if time.monotonic() - scanned > SCAN_SECONDS:
-                for upload in continuous:
-                    upload.settled()
-                scanned = time.monotonic()
+        try:
+            stopped = self._watch(program, continuous, deadline)
+        finally:
+            program.send_signal(signal.SIGKILL)  # a container ends whole: with what its program has left running
+            program.process.wait()
+        succeeded = program.process.returncode == 0 and not stopped
         # What a continuous output holds at the end is kept, however the job ended; the other kind only if it worked.
-        succeeded = process.returncode == 0 and not stopped
         if not self._killed:
             for upload in uploads if succeeded else continuous:
                 upload.rest()
@@ -156,16 +149,27 @@ class ProcessingRun:
             return Outcome("Stopped", message)
         if succeeded:
             return Outcome("Completed", message)
-        return Outcome("Failed", message, f"AlgorithmError: , exit code: {exit_code(process.returncode)}")
+        return Outcome("Failed", message, f"AlgorithmError: , exit code: {exit_code(program.process.returncode)}")
 
-    def _end(self, program: Program) -> None:
-        if not self._killed:
-            program.send_signal(signal.SIGTERM)
-            until = time.monotonic() + GRACE_SECONDS
-            while program.process.poll() is None and time.monotonic() < until and not self._killed:
-                time.sleep(0.05)
-        program.send_signal(signal.SIGKILL)
-        program.process.wait()
+    def _watch(self, program: Program, continuous: list["Upload"], deadline: float) -> bool:
+        """Wait for the program's end, uploading meanwhile; True when it was stopped."""
+        scanned = time.monotonic()
+        while program.process.poll() is None:
+            if self._stop.wait(POLL_SECONDS) or time.monotonic() > deadline:
+                self._terminate(program)
+                return True
+            if time.monotonic() - scanned > SCAN_SECONDS:
+                for upload in continuous:
+                    upload.settled()
+                scanned = time.monotonic()
+        return False
+
+    def _terminate(self, program: Program) -> None:
+        """Give the program time to end by itself."""
+        program.send_signal(signal.SIGTERM)
+        until = time.monotonic() + GRACE_SECONDS
+        while program.process.poll() is None and time.monotonic() < until and not self._killed:
+            time.sleep(POLL_SECONDS)
 
 
 # Engines

@@ -11,7 +11,7 @@ from typing import Any
 
 from moto.sagemaker.exceptions import AWSValidationException, ResourceInUseException, SagemakerClientError
 
-from assay_local.clients import session
+from assay_local.clients import service_model
 from assay_local.constraints import refusal, violations
 from assay_local.credentials import Roles
 from assay_local.event_bus import Event, EventBus, aws_event
@@ -211,7 +211,7 @@ class SageMakerService:
         return f"arn:aws:sagemaker:{self._bus.region}:{self._bus.account}:processing-job/{name}"
 
     def _validate(self, operation: str, request: Json) -> None:
-        model = session()._session.get_service_model("sagemaker").operation_model(operation)
+        model = service_model("sagemaker").operation_model(operation)
         if model.input_shape and (found := violations(model.input_shape, request)):
             raise AWSValidationException(refusal(found))
 

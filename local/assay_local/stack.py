@@ -9,12 +9,11 @@ import copy
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import yaml
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
@@ -26,6 +25,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
+from assay_local.clients import session
 from assay_local.resource_policy import Policy
 
 Json = dict[str, Any]
@@ -145,9 +145,10 @@ def check_parameter(name: str, value: str, rules: Json) -> None:
         raise TemplateError(f"parameter {name} is {value!r}: expected one of {allowed}")
     if "AllowedPattern" in rules and not re.fullmatch(str(rules["AllowedPattern"]), value):
         raise TemplateError(f"parameter {name} is {value!r}: expected the pattern {rules['AllowedPattern']}")
-    for bound, size in (("Length", len(value)), ("Value", number(value) if rules.get("Type") == "Number" else None)):
-        if size is None:
-            continue
+    sizes: dict[str, float] = {"Length": len(value)}
+    if rules.get("Type") == "Number":
+        sizes["Value"] = number(value)
+    for bound, size in sizes.items():
         if f"Min{bound}" in rules and size < float(rules[f"Min{bound}"]):
             raise TemplateError(f"parameter {name} is {value!r}: Min{bound} is {rules[f'Min{bound}']}")
         if f"Max{bound}" in rules and size > float(rules[f"Max{bound}"]):
@@ -179,7 +180,7 @@ def with_local_code(source: Json) -> Json:
 def translate(source: Json, parameters: Mapping[str, str], region: str) -> Json:
     """SAM to CloudFormation."""
     logging.getLogger("samtranslator.metrics").setLevel(logging.ERROR)  # it warns that nobody collects its metrics
-    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
+    translator = Translator({}, Parser(), boto_session=session(region))
     try:
         translated: Json = translator.translate(source, dict(parameters))
     except InvalidDocumentException as error:
@@ -214,20 +215,8 @@ def create(translated: Json, folder: Path, parameters: Mapping[str, str], *, nam
         schedules=tuple(read_schedules(template, functions, account, region)),
         topics=tuple(template.physical_id(id) for id, _ in template.resources("AWS::SNS::Topic")),
         queue_policies=read_queue_policies(template),
-        event_buckets=tuple(
-            template.physical_id(id)
-            for id, properties in template.resources("AWS::S3::Bucket")
-            if is_true(
-                properties.get("NotificationConfiguration", {})
-                .get("EventBridgeConfiguration", {})
-                .get("EventBridgeEnabled")
-            )
-        ),
-        versioned_buckets=tuple(
-            template.physical_id(id)
-            for id, properties in template.resources("AWS::S3::Bucket")
-            if properties.get("VersioningConfiguration", {}).get("Status") == "Enabled"
-        ),
+        event_buckets=tuple(buckets(template, sends_events)),
+        versioned_buckets=tuple(buckets(template, is_versioned)),
     )
 
 
@@ -417,6 +406,21 @@ def read_queue_policies(template: ResolvedTemplate) -> dict[str, tuple[Policy, .
             queue = str(url).rsplit("/", 1)[-1]
             policies[queue] = (*policies.get(queue, ()), properties["PolicyDocument"])
     return policies
+
+
+def buckets(template: ResolvedTemplate, wanted: Callable[[Json], bool]) -> Iterator[str]:
+    for logical_id, properties in template.resources("AWS::S3::Bucket"):
+        if wanted(properties):
+            yield template.physical_id(logical_id)
+
+
+def sends_events(bucket: Json) -> bool:
+    switch = bucket.get("NotificationConfiguration", {}).get("EventBridgeConfiguration", {})
+    return is_true(switch.get("EventBridgeEnabled"))
+
+
+def is_versioned(bucket: Json) -> bool:
+    return bool(bucket.get("VersioningConfiguration", {}).get("Status") == "Enabled")
 
 
 def function_named(functions: Mapping[str, Function], name: str) -> Function:

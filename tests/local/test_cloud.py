@@ -91,6 +91,20 @@ def alive(pid: int) -> bool:
     return True
 
 
+def test_the_user_s_own_aws_configuration_plays_no_part(
+    variant: Variant, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "config"
+    own.write_text("[default]\nendpoint_url = http://127.0.0.1:1\nmax_attempts = 50\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(own))
+    for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with run(variant()) as cloud:
+        cloud.client("s3").put_object(Bucket=cloud.outputs["BucketName"], Key="models/own/model.tar.gz", Body=b"x")
+        cloud.drain(timeout=30)
+        assert [notice.subject for notice in cloud.notices()] == ["tiny-own Completed"]
+
+
 def test_there_is_one_a_process(variant: Variant) -> None:
     template = variant()
     with run(template), pytest.raises(RuntimeError, match="only one at a time"):

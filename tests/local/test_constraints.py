@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from assay_local.clients import session
+from assay_local.clients import service_model
 from assay_local.constraints import refusal, violations
 
 
@@ -20,7 +20,7 @@ def request(**changes: Any) -> dict[str, Any]:
 
 
 def judged(value: dict[str, Any]) -> list[str]:
-    model = session()._session.get_service_model("sagemaker").operation_model("CreateProcessingJob")
+    model = service_model("sagemaker").operation_model("CreateProcessingJob")
     assert model.input_shape is not None
     return violations(model.input_shape, value)
 

@@ -313,6 +313,19 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().split()[2] != "Z"
 
 
+def test_what_its_program_leaves_running_is_ended(cloud: Cloud) -> None:
+    assert ended(cloud, "left", "leave")["ProcessingJobStatus"] == "Completed"
+    (pid,) = pids(job(cloud, "left").log)
+    until(lambda: not alive(pid), f"process {pid} still runs")
+
+
+def test_an_output_without_its_bucket_fails_the_job(cloud: Cloud) -> None:
+    outputs = {"Outputs": [output("s3://no-such-bucket/out", "EndOfJob")]}
+    described = ended(cloud, "homeless", ProcessingOutputConfig=outputs)
+    assert described["ProcessingJobStatus"] == "Failed"
+    assert re.match("ClientError: .*NoSuchBucket", described["FailureReason"])
+
+
 def test_its_time_limit_stops_it(cloud: Cloud) -> None:
     described = ended(cloud, "limited", "sleep", StoppingCondition={"MaxRuntimeInSeconds": 1})
     assert described["ProcessingJobStatus"] == "Stopped"

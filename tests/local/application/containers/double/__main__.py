@@ -19,6 +19,9 @@ def main(root: Path) -> int:
             child = subprocess.Popen(["sleep", "60"])
             print(f"pids {os.getpid()} {child.pid}", flush=True)
             time.sleep(60)
+        case "leave":
+            child = subprocess.Popen(["sleep", "60"])
+            print(f"pids {child.pid}", flush=True)
         case "grow":
             grow(output / "grown.txt")
         case "abort":
