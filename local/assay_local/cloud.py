@@ -227,11 +227,11 @@ class Cloud:
         return self._schedules.fire(function)
 
     def retry(self) -> None:
-        """Let every visibility time-out end now: the messages of failed batches come again."""
+        """Let every visibility time-out and delay end now: the messages of failed batches come again."""
         for queue in sqs_backends[self.account][self.region].queues.values():
             with queue._messages_lock:
                 for message in queue._messages:
-                    message.visible_at = 0.0
+                    message.visible_at = message.delayed_until = 0.0
                 queue._messages_lock.notify_all()
 
     # Parts

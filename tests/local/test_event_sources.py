@@ -85,6 +85,16 @@ def test_a_raised_error_keeps_the_whole_batch(cloud: Cloud) -> None:
     cloud.client("sqs").purge_queue(QueueUrl=cloud.resources["FinishQueue"])
 
 
+def test_a_delayed_message_waits(cloud: Cloud) -> None:
+    body = json.dumps(upload(cloud.outputs["BucketName"], "delayed"))
+    cloud.client("sqs").send_message(QueueUrl=cloud.resources["StartQueue"], MessageBody=body, DelaySeconds=600)
+    cloud.drain(timeout=20)
+    assert "tiny-delayed" not in [job.name for job in cloud.jobs()]
+    cloud.retry()
+    cloud.drain(timeout=20)
+    assert "tiny-delayed" in [job.name for job in cloud.jobs()]
+
+
 def test_a_record_is_lambda_s(cloud: Cloud) -> None:
     send(cloud, "StartQueue", "record")
     cloud.drain(timeout=20)
