@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,15 @@ Facts = Sequence[tuple[str, str]]
 """Names and values that stand above the results."""
 
 
-def rows_report(title: str, facts: Facts, explained: RowsExplained) -> str:
-    """The page for rows: what matters for each label, and what moved single predictions."""
+def rows_report(title: str, facts: Facts, explained: RowsExplained, chosen: Mapping[int, str]) -> str:
+    """The page for rows: what matters for each label, and what moved single predictions.
+
+    Args:
+        title: the page's.
+        facts: what stands above.
+        explained: what was found.
+        chosen: row → why it was chosen to be shown; the first rows where none was.
+    """
     labels = [
         {
             "name": label,
@@ -52,7 +59,8 @@ def rows_report(title: str, facts: Facts, explained: RowsExplained) -> str:
         }
         for output, label in enumerate(explained.labels[:MOST_LABELS])
     ]
-    rows = [_row(explained, row) for row in range(min(MOST_ROWS, len(explained.values)))]
+    order = list(chosen) or range(len(explained.values))
+    rows = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     return _render(
         title,
         facts,
@@ -63,7 +71,7 @@ def rows_report(title: str, facts: Facts, explained: RowsExplained) -> str:
         more=_more(
             (len(explained.labels) - MOST_LABELS, "label"),
             (len(explained.features) - MOST_FEATURES, "feature"),
-            (len(explained.values) - MOST_ROWS, "row"),
+            (len(explained.values) - len(rows), "row"),
         ),
     )
 
@@ -94,10 +102,11 @@ def bars(names: Sequence[str], values: NDArray[np.float64], most: int) -> list[B
     return [Bar(names[i], float(values[i]), 100 * abs(float(values[i])) / longest) for i in order]
 
 
-def _row(explained: RowsExplained, row: int) -> dict[str, Any]:
+def _row(explained: RowsExplained, row: int, reason: str) -> dict[str, Any]:
     output = int(explained.predictions[row].argmax())
     return {
         "id": explained.ids[row],
+        "reason": reason,
         "label": explained.labels[output],
         "prediction": explained.predictions[row, output],
         "expected": explained.expected[output],

@@ -9,7 +9,7 @@ from explainer.outputs import check_features, explained_outputs, output_names
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
 from explainer.rows import RowsExplained, explain_table, write_baseline, write_local_values
-from explainer.samples import read_samples, representative
+from explainer.samples import read_samples, representative, why_chosen
 from explainer.table import read_table
 
 
@@ -19,7 +19,8 @@ def explain_rows(request: Request) -> None:
     columns = table.columns
     baseline = row_baseline(shap, table, request.resolve)
     total = len(table.features)
-    counted = representative(read_samples(request.samples_file), total)
+    samples = read_samples(request.samples_file)
+    counted = representative(samples, total)
     with request.model() as (model, _):
         check_features(model.inputs[0].shape[-1], columns.feature_names)
         predict, outputs = explained_outputs(model.predict, baseline[:1], config)
@@ -40,10 +41,9 @@ def explain_rows(request: Request) -> None:
     )
     request.write_text("analysis.json", analysis_json(config, columns.feature_names, explained, assay))
     baseline_kind = "clusters of the data" if shap.baseline is None else "given rows"
-    request.write_text(
-        f"{config.methods.report.name}.html",
-        rows_report(config.methods.report.title, facts(explained, f"{len(baseline)} {baseline_kind}"), explained),
-    )
+    above = facts(explained, f"{len(baseline)} {baseline_kind}")
+    report = config.methods.report
+    request.write_text(f"{report.name}.html", rows_report(report.title, above, explained, why_chosen(samples)))
 
 
 def facts(explained: RowsExplained, baseline: str) -> tuple[tuple[str, str], ...]:

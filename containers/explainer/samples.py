@@ -21,6 +21,11 @@ def true_classes(samples: tuple[ExplainSample, ...]) -> dict[str, str]:
     return {PurePosixPath(sample.file).name: sample.true for sample in samples if sample.file and sample.true}
 
 
+def why_chosen(samples: tuple[ExplainSample, ...]) -> dict[int, str]:
+    """The places of the samples chosen for a local explanation, in their order → why: `mistake: 3 taken for 8`."""
+    return {place: sample.reason for place, sample in enumerate(samples) if "chosen" in sample.sample}
+
+
 def representative(samples: tuple[ExplainSample, ...], rows: int) -> NDArray[np.bool_]:
     """Which rows count for global values: those drawn by chance, not those chosen for being mistakes.
 

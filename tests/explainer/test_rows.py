@@ -104,13 +104,15 @@ def test_rows_chosen_for_being_mistakes_do_not_count_for_global_values(rows: Any
     folder = rows.root / "processing/input/samples"
     folder.mkdir()
     kinds = [["representative"], ["chosen"], ["representative", "chosen"], ["chosen"]]
-    samples = [{"id": f"{row}", "row": row, "sample": kind, "reason": "drawn"} for row, kind in enumerate(kinds)]
+    samples = [{"id": f"{row}", "row": row, "sample": kind, "reason": f"why {row}"} for row, kind in enumerate(kinds)]
     (folder / "samples.json").write_text(json.dumps({"samples": samples}))
     assert rows.run(config()) == 0
     expected = np.abs((np.array(ROWS)[[0, 2]] - BASELINE) * WEIGHTS[:, 0]).mean(axis=0)
     found = rows.analysis["explanations"]["kernel_shap"]["cheap"]["global_shap_values"]
     assert list(found.values()) == pytest.approx(expected.tolist())
     assert len(local_values(rows)) == 4
+    shown = re.findall("why [0-9]", (rows.output / "report.html").read_text())
+    assert shown == ["why 1", "why 2", "why 3"]
     (folder / "samples.json").write_text(json.dumps({"samples": samples[:3]}))
     assert rows.run(config()) == 1
     assert "samples.json names 3 samples, the data has 4 rows" in rows.message
