@@ -1,0 +1,1 @@
+"""The model and what it is fed: unpack an archive safely, load it, read pictures and rows. The only TensorFlow."""
