@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 
+GUARD = Path(__file__).with_name("program_guard.py")
 OPT_ML = PurePosixPath("/opt/ml")
 MESSAGE_BYTES = 1024
 POLL_SECONDS = 0.05
@@ -139,6 +140,8 @@ class ProcessingRun:
         finally:
             program.send_signal(signal.SIGKILL)  # a container ends whole: with what its program has left running
             program.process.wait()
+            if program.process.stdin:
+                program.process.stdin.close()
         succeeded = program.process.returncode == 0 and not stopped
         # What a continuous output holds at the end is kept, however the job ended; the other kind only if it worked.
         if not self._killed:
@@ -206,11 +209,11 @@ class ProcessEngine:
         }
         with log.open("ab") as output:
             process = subprocess.Popen(
-                # -P: the working folder is no place to import from.
-                [sys.executable, "-P", "-s", "-m", program, str(root)],
+                # -P: the guard's folder is no place to import from.
+                [sys.executable, "-P", "-s", str(GUARD), program, str(root)],
                 env={**own, **environment},
                 cwd=root,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # its lifeline
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # so that it ends with all that it started

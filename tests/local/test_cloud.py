@@ -1,6 +1,7 @@
 """The whole of it: an upload runs through, nothing is lost in a race, and nothing is left behind."""
 
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -89,6 +90,31 @@ def alive(pid: int) -> bool:
             return False
         time.sleep(0.05)
     return True
+
+
+KILLED = """
+import os, sys, time
+from pathlib import Path
+from assay_local.cloud import Cloud
+with Cloud(Path(sys.argv[1]), schedules=False, programs={"double": "double"}) as cloud:
+    bucket = cloud.outputs["BucketName"]
+    cloud.client("s3").put_object(Bucket=bucket, Key="models/slow/model.tar.gz", Body=b"sleep")
+    worker = cloud.invoke("ProbeFunction", {"do": "tell", "modules": []})["pid"]
+    while not (cloud.jobs() and "pids" in cloud.jobs()[0].log):
+        time.sleep(0.05)
+    print(worker, *cloud.jobs()[0].log.split("pids ")[1].split(), flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_cloud_that_is_killed_takes_its_processes_along(variant: Variant, tmp_path: Path) -> None:
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-c", KILLED, str(variant())]
+    killed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=30)
+    assert killed.returncode == -9, killed.stderr
+    pids = [int(pid) for pid in killed.stdout.split()]
+    assert len(pids) == 3
+    assert [pid for pid in pids if alive(pid)] == []
 
 
 def test_the_user_s_own_aws_configuration_plays_no_part(
