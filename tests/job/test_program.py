@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from assay.errors import BadModel
 from assay.failure import Failure
 from job.folders import Folders
@@ -67,7 +68,7 @@ def test_a_log_gets_a_line_with_rate_and_time_left_every_ten_seconds(
     now = [0.0]
     progress = Progress(tmp_path / "progress.json", clock=lambda: now[0])
     with caplog.at_level("INFO"):
-        for done in range(0, 31):
+        for done in range(31):
             now[0] = float(done)
             progress.report("evaluating", done * 10, 300, "images")
     assert caplog.messages == [

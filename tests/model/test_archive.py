@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from assay.errors import BadModel
 from model.archive import Limits, unpack
 
@@ -63,7 +64,7 @@ def test_what_is_no_gzipped_tar_is_named_for_what_it_is(tmp_path: Path, content:
 
 def test_an_archive_cut_short_says_at_which_byte(tmp_path: Path) -> None:
     whole = archive(tmp_path, file("a"), content=bytes(range(256)) * 100).read_bytes()
-    with pytest.raises(BadModel, match="breaks off at byte 200$"):
+    with pytest.raises(BadModel, match=r"breaks off at byte 200$"):
         unpack(raw(tmp_path, whole[:200]), tmp_path / "out")
 
 
@@ -107,7 +108,7 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path) -> None:
 
 
 def test_an_archive_larger_than_the_limit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="more than 0.000976562 GiB"):
+    with pytest.raises(BadModel, match=r"more than 0\.000976562 GiB"):
         unpack(archive(tmp_path, file("a"), content=bytes(2**21)), tmp_path / "out", Limits(bytes=2**20))
 
 

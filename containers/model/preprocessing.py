@@ -1,0 +1,88 @@
+"""How a picture becomes the model's input: by the policy, and by the signature where the policy leaves it open."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from assay.errors import BadModel, BadPolicy
+from assay.evaluation import Tensor
+from assay.policy import SCALINGS, Preprocessing
+
+_FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+    "area": Image.Resampling.BOX,
+}
+
+
+class ImagePreprocessor:
+    """Resize, order the colours, scale.
+
+    Attributes:
+        size: height and width that the model sees.
+        channels: 1 or 3.
+
+    Raises:
+        BadModel: the model's input is no picture.
+        BadPolicy: policy and signature contradict, or neither says the size.
+    """
+
+    def __init__(self, preprocessing: Preprocessing | None, tensor: Tensor) -> None:
+        asked = preprocessing or Preprocessing()
+        if len(tensor.shape) != 4 or tensor.shape[3] not in (1, 3, None):
+            shape = " × ".join("?" if size is None else str(size) for size in tensor.shape)
+            raise BadModel(
+                f"the model's input {tensor.name} is {shape}, expected batch × height × width × 1 or 3 channels"
+            )
+        self.size = _size(asked, tensor)
+        self.channels = tensor.shape[3] or (1 if asked.color_order == "grey" else 3)
+        order = asked.color_order or ("grey" if self.channels == 1 else "rgb")
+        if (order == "grey") != (self.channels == 1):
+            raise BadPolicy(
+                f"preprocessing.color_order is {order}, but the model's input has {self.channels} "
+                f"channel{'s' if self.channels > 1 else ''}"
+            )
+        self._order = order
+        self._filter = _FILTERS[asked.interpolation]
+        self._dtype = np.dtype(asked.dtype or tensor.dtype)
+        scaling = asked.scaling
+        if scaling is None:
+            scaling = "none" if np.issubdtype(self._dtype, np.integer) else "0-1"
+        self._scale, self._offset = SCALINGS[scaling] if isinstance(scaling, str) else scaling
+
+    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """(h, w, 3) of any size → (*size, 3), still 0 to 255."""
+        height, width = self.size
+        if image.shape[:2] == (height, width):
+            return image
+        return np.asarray(Image.fromarray(image).resize((width, height), self._filter))
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """(h, w, 3) RGB, 0 to 255 → (*size, channels), as the model takes it."""
+        resized = self.resize(image)
+        if self._order == "grey":
+            resized = np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]
+        elif self._order == "bgr":
+            resized = resized[:, :, ::-1]
+        if (self._scale, self._offset) == (1.0, 0.0):
+            return resized.astype(self._dtype)
+        scaled = resized.astype(np.float32) * np.float32(self._scale) + np.float32(self._offset)
+        return scaled.astype(self._dtype)
+
+
+def _size(asked: Preprocessing, tensor: Tensor) -> tuple[int, int]:
+    height, width = tensor.shape[1:3]
+    if asked.size is not None:
+        for given, expected in zip(asked.size, (height, width), strict=True):
+            if expected not in (None, given):
+                raise BadPolicy(f"preprocessing.size is {list(asked.size)}, the model expects [{height}, {width}]")
+        return asked.size
+    if height is None or width is None:
+        raise BadPolicy("preprocessing.size is missing, and the model takes any size: say [height, width]")
+    return height, width

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from assay.errors import BadData
+from model.images import read_image
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "RGBA", "LA", "CMYK", "1", "I;16"])
+def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
+    picture = Image.new("L", (5, 4), 255)
+    image = Image.new("I;16", (5, 4), 65535) if mode == "I;16" else picture.convert(mode)
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    image.save(path)
+    read = read_image(path)
+    assert read.shape == (4, 5, 3)
+    assert read.min() >= 253
+
+
+def test_a_picture_is_turned_as_its_exif_data_says(tmp_path: Path) -> None:
+    image = Image.new("RGB", (5, 4), "black")
+    exif = image.getexif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90° to see it upright
+    image.save(tmp_path / "x.jpg", exif=exif)
+    assert read_image(tmp_path / "x.jpg").shape == (5, 4, 3)
+
+
+def test_what_is_transparent_is_white(tmp_path: Path) -> None:
+    Image.new("RGBA", (2, 2), (0, 0, 0, 0)).save(tmp_path / "x.png")
+    assert np.all(read_image(tmp_path / "x.png") == 255)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"", "x.png: cannot be read as a picture: not a picture"), (b"\x89PNG\r\n\x1a\n", "x.png:")]
+)
+def test_a_broken_picture_is_named(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "x.png").write_bytes(content)
+    with pytest.raises(BadData, match=said):
+        read_image(tmp_path / "x.png")
+
+
+def test_a_picture_cut_short_is_named(tmp_path: Path) -> None:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(tmp_path / "x.jpg")
+    content = (tmp_path / "x.jpg").read_bytes()
+    (tmp_path / "x.jpg").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadData, match="truncated"):
+        read_image(tmp_path / "x.jpg")
+
+
+def test_a_missing_picture_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"gone\.png: no such file"):
+        read_image(tmp_path / "gone.png")

@@ -1,0 +1,124 @@
+"""Models of every accepted format, made here, answer as the arithmetic says they must."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from assay.errors import BadModel
+from model.load import load_model
+
+WEIGHTS = np.array([[1.0, -1.0], [2.0, 0.5], [0.0, 3.0]], np.float32)
+ROWS = np.array([[1, 2, 3], [4, 5, 6], [0, 0, 0], [1, 0, 0], [0, 1, 1]], np.float64)
+
+tensorflow = pytest.mark.tensorflow
+
+
+def saved_model(folder: Path, batch: int | None = None) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = tf.Variable(WEIGHTS)
+    spec = tf.TensorSpec([batch, 3], tf.float32, name="rows")
+    function = tf.function(lambda rows: {"scores": rows @ module.weights}, input_signature=[spec])
+    tf.saved_model.save(module, str(folder), signatures=function)
+
+
+def keras_model(file: Path) -> None:
+    import tensorflow as tf
+
+    model = tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(2, use_bias=False)])
+    model.layers[0].set_weights([WEIGHTS])
+    model.save(file)
+
+
+@tensorflow
+@pytest.mark.parametrize(
+    ("path", "make", "format"),
+    [
+        ("1", saved_model, "SavedModel"),
+        (".", saved_model, "SavedModel"),
+        ("export/m/7", lambda folder: saved_model(folder, batch=2), "SavedModel"),
+        ("m.keras", keras_model, "Keras"),
+        pytest.param("m.h5", keras_model, "HDF5", marks=pytest.mark.filterwarnings("ignore")),
+    ],
+)
+def test_every_accepted_format_answers(tmp_path: Path, path: str, make: Callable[[Path], None], format: str) -> None:
+    make(tmp_path / path)
+    model = load_model(tmp_path)
+    assert model.format == format
+    np.testing.assert_allclose(model.predict(ROWS), ROWS @ WEIGHTS, rtol=1e-5)
+    assert model.predict(ROWS[:0]).shape == (0, 2)
+    assert model.inputs[0].shape[1:] == (3,)
+
+
+@tensorflow
+def test_rows_of_another_width_are_refused_with_both_numbers(tmp_path: Path) -> None:
+    saved_model(tmp_path / "1")
+    with pytest.raises(BadModel, match=r"input rows expects 3, found \(4,\)"):
+        load_model(tmp_path).predict(np.zeros((2, 4)))
+
+
+@tensorflow
+def test_code_in_a_keras_file_is_never_run(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    evil = tmp_path / "evil"
+    layer = tf.keras.layers.Lambda(lambda x: x)
+    model = tf.keras.Sequential([tf.keras.Input((3,)), layer])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(BadModel, match=r"'m\.keras': TensorFlow cannot load it: .*[Ll]ambda"):
+        load_model(tmp_path)
+    assert not evil.exists()
+
+
+@tensorflow
+def test_a_broken_keras_file_is_named(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "m.keras", "w") as file:
+        file.writestr("config.json", "{}")
+    with pytest.raises(BadModel, match=r"'m\.keras': TensorFlow cannot load it"):
+        load_model(tmp_path)
+
+
+@tensorflow
+def test_a_broken_saved_model_is_named(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    (tmp_path / "1/saved_model.pb").write_bytes(b"nonsense")
+    with pytest.raises(BadModel, match=r"'1': TensorFlow cannot load it"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([], "no model in the archive: found no file; expected a SavedModel folder"),
+        (["readme.txt", "code/inference.py"], "found 'code/inference.py', 'readme.txt'; expected"),
+        (["1/saved_model.pb", "2/saved_model.pb"], "2 models in the archive: '1', '2'; expected one"),
+        (["1/saved_model.pb", "m.keras"], "'1', 'm.keras'"),
+        (["model.pt"], "format not accepted: 'model.pt'; expected a SavedModel folder"),
+        (["a/model.pkl"], "format not accepted: 'a/model.pkl'"),
+    ],
+)
+def test_what_is_not_one_model_is_listed(tmp_path: Path, files: list[str], said: str) -> None:
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with pytest.raises(BadModel, match=said):
+        load_model(tmp_path)
+
+
+@tensorflow
+def test_a_model_with_two_inputs_says_not_yet(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def add(a: Any, b: Any) -> Any:
+        return {"sum": a + b}
+
+    spec = tf.TensorSpec([None, 1], tf.float32)
+    module = tf.Module()
+    tf.saved_model.save(module, str(tmp_path), signatures=tf.function(add, input_signature=[spec, spec]))
+    with pytest.raises(BadModel, match=r"not yet: a model with 2 inputs \(a, b\)"):
+        load_model(tmp_path)
