@@ -14,10 +14,10 @@ from assay.errors import BadData, BadPolicy
 from explainer.analysis_config import Debug
 from explainer.shapley import Explanation, Predict, explain_game
 from explainer.shapley.explain import Link
+from model.images import SUFFIXES
 
 Pixels = NDArray[np.uint8]
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 BATCH_BYTES = 48 * 2**20
 """Of synthetic pictures in one call of the model: memory stays flat whatever their size."""
 BATCH = 512
@@ -32,7 +32,9 @@ def image_files(folder: Path, debug: Debug) -> list[Path]:
     """
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
     if not found:
-        raise BadData(f"Data must contain features. Found no picture in {folder}; expected {', '.join(SUFFIXES)} files")
+        raise BadData(
+            f"Data must contain features. Found no picture in {folder}; expected {', '.join(sorted(SUFFIXES))} files"
+        )
     if debug.image_names is not None:
         unknown = set(debug.image_names) - {path.name for path in found}
         if unknown:

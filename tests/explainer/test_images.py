@@ -299,3 +299,59 @@ def test_an_explanation_of_nothing_draws_no_false_colours() -> None:
     drawn = np.asarray(draw_heat_map(image, np.zeros((16, 16), dtype=np.intp), np.zeros(1), 0.0, "t", "s"))
     right = drawn[60:380, 352:672].astype(int)
     assert np.ptp(right, axis=2).max() == 0
+
+
+RUN = {
+    "id": "a" * 20,
+    "model": "birds",
+    "upload": {"bucket": "bucket", "key": "models/birds/model.tar.gz"},
+    "opened_at": "2026-01-31T12:00:00Z",
+    "policy": {"task": "image_classification", "data": {"source": "images/"}, "preprocessing": {"scaling": "none"}},
+}
+UNSAID = RUN | {"policy": {"task": "image_classification", "data": {"source": "images/"}}}
+
+
+@pytest.mark.parametrize(
+    ("run", "in_archive", "brightest"),
+    [
+        (None, None, 1.0),  # the model takes floats: 0 to 1
+        (None, '{"scaling": [0.5, 0]}', 127.5),
+        (RUN, '{"scaling": [0.5, 0]}', 255.0),
+        (UNSAID, '{"scaling": [0.5, 0]}', 127.5),
+        (RUN, None, 255.0),
+    ],
+)
+def test_pictures_are_prepared_as_the_run_says_else_as_the_archive_says(
+    job: Any, give_model: Any, monkeypatch: pytest.MonkeyPatch, run: Any, in_archive: str | None, brightest: float
+) -> None:
+    Image.new("RGB", (20, 20), "white").save(job.data / "white.png")
+    give_model(lambda batch: batch.max(axis=(1, 2, 3))[:, None], 16, 16, 3)
+
+    def unpack(_: Path, into: Path) -> None:
+        into.mkdir()
+        if in_archive is not None:
+            (into / "assay.json").write_text(in_archive)
+
+    monkeypatch.setattr("explainer.request.unpack", unpack)
+    if run is not None:
+        (job.root / "processing/input/run").mkdir()
+        (job.root / "processing/input/run/run.json").write_text(json.dumps(run))
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = [[0]]
+    asked["predictor"]["label_headers"] = ["brightness"]
+    assert job.run(asked) == 0
+    assert numbers(job, "white")["prediction"] == [brightest]
+
+
+def test_an_archive_that_says_nonsense_about_pictures_is_the_models_fault(
+    pictures: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpack(_: Path, into: Path) -> None:
+        into.mkdir()
+        (into / "assay.json").write_text('{"scalling": "none"}')
+
+    monkeypatch.setattr("explainer.request.unpack", unpack)
+    assert pictures.run(config()) == 1
+    assert pictures.message.startswith("assay.json in the archive does not say how to prepare pictures")
+    failure = json.loads((pictures.output / "failure.json").read_text())
+    assert failure["error"] == "BadModel"
