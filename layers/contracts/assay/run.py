@@ -46,6 +46,8 @@ class Champion(Record):
 class Archive(Record):
     """The exact version of the archive that is judged."""
 
+    version: str
+    """Asked for, or the newest one when the run was opened."""
     size: int
     etag: str
     uploaded_at: datetime
@@ -121,8 +123,10 @@ class RunState(Record):
     progress: Progress = "received"
     waiting: Waiting | None = None
     jobs: tuple[Job, ...] = ()
-    failure: Failure | None = None
-    """What no job can report: the step that could not start one, or results that cannot be read."""
+    failures: dict[Stage, Failure] = {}
+    """What no job can report: a step that could not start one, a job that vanished, results that cannot be read."""
+    freezing: str | None = None
+    """The multipart upload that copies a large archive into the folder, part by part."""
     serving_model: str | None = None
     """The SageMaker Model made for the Clarify engine: deleted when the run ends."""
     claims: dict[str, Claim] = {}
@@ -130,3 +134,27 @@ class RunState(Record):
     def job(self, stage: Stage) -> Job | None:
         """The last attempt at a stage."""
         return next((job for job in reversed(self.jobs) if job.stage == stage), None)
+
+    def started(self, job: Job) -> RunState:
+        """With a job that was started. Told late or twice it changes nothing: a run never goes back."""
+        if any(known.name == job.name for known in self.jobs):
+            return self
+        progress = _PROGRESS_OF[job.stage]
+        if _ORDER.index(progress) < _ORDER.index(self.progress):
+            progress = self.progress
+        return self.model_copy(update={"jobs": (*self.jobs, job), "progress": progress, "waiting": None})
+
+    def waits(self, waiting: Waiting) -> RunState:
+        """Waiting for capacity, since the first time that there was none for this stage."""
+        if self.progress == "ended" or self.job(waiting.stage) is not None:
+            return self
+        if self.waiting is not None and self.waiting.stage == waiting.stage:
+            return self
+        return self.model_copy(update={"waiting": waiting})
+
+    def ended(self) -> RunState:
+        return self.model_copy(update={"progress": "ended", "waiting": None})
+
+
+_ORDER: tuple[Progress, ...] = ("received", "evaluating", "explaining", "ended")
+_PROGRESS_OF: dict[Stage, Progress] = {"evaluation": "evaluating", "explanation": "explaining"}

@@ -43,8 +43,12 @@ class Mistake(Record):
     true: str
     predicted: str
     score: float | None = None
+    reason: str
+    """Why it was chosen: `mistake: 3 taken for 8 with 0.71`."""
     heat_maps: tuple[str, ...] = ()
-    """Keys in the bucket."""
+    """Images: keys in the bucket."""
+    attributions: dict[str, float] = {}
+    """Rows: what moved the predicted output most, the largest first."""
 
 
 class Importance(Record):

@@ -1,0 +1,183 @@
+"""From evidence to summary: pure functions, so that the same evidence always gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from assay.evaluation import EvaluationReport, Finding, Metric
+from assay.names import Stage
+from assay.run import Champion
+from assay.summary import Change, JobTime, Mistake, Summary
+from assay.verdict import Judgement, judge
+from assay_aws.jobs import DescribedJob
+from publish_summary.evidence import Evidence
+from publish_summary.headline import headline
+from publish_summary.importance import global_importance
+
+MOST_CHANGES = 50
+MOST_MISTAKES = 100
+MOST_REASONS = 5
+"""Features that are named for one mistake."""
+
+
+def conclude(evidence: Evidence) -> Summary:
+    """How the run ended."""
+    run, report = evidence.run, evidence.report
+    judgement = Judgement(verdict="error")
+    if evidence.failure is None and report is not None and run.policy is not None:
+        judgement = judge(run.policy.gates, report, evidence.champion)
+    summary = Summary(
+        run=run.id,
+        model=run.model,
+        upload=run.upload,
+        uploaded_at=None if run.archive is None else run.archive.uploaded_at,
+        verdict=judgement.verdict,
+        headline="",
+        failure=evidence.failure,
+        gates=judgement.gates,
+        champion=None if run.champion is None else run.champion.run,
+        jobs=tuple(job_time(stage, job) for stage, job in evidence.jobs),
+    )
+    if report is not None:
+        summary = summary.model_copy(
+            update={
+                "metrics": report.metrics,
+                "changes": () if evidence.champion is None else changes(report, evidence.champion),
+                "findings": (*report.findings, *findings(evidence)),
+                "rows": report.data.rows,
+                "mistakes": tuple(mistakes(evidence))[:MOST_MISTAKES],
+                **explanation(evidence, report),
+            }
+        )
+    return summary.model_copy(update={"headline": headline(summary)})
+
+
+def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, object]:
+    """The summary's fields on the explanation."""
+    if report.explain is None:
+        return {"explanation": "not asked"}
+    if evidence.explanation_failure is not None:
+        return {"explanation": "failed", "explanation_failure": evidence.explanation_failure.message}
+    analysis, values, samples = evidence.analysis, evidence.values, evidence.samples
+    return {
+        "explanation": "done",
+        "max_additivity_gap": None if analysis is None or analysis.assay is None else analysis.assay.max_additivity_gap,
+        "importance": () if values is None or samples is None else global_importance(values, samples.samples),
+    }
+
+
+def changes(report: EvaluationReport, champion: EvaluationReport) -> tuple[Change, ...]:
+    """What differs from the champion, the largest first: in proportion, since metrics have units of their own."""
+    found = [
+        *_compared(report.metrics, champion.metrics, None),
+        *(
+            change
+            for name in report.per_class
+            for of in report.per_class[name]
+            for change in _compared(
+                {name: report.per_class[name][of]}, _of_class(champion.per_class.get(name, {}), name, of), of
+            )
+        ),
+    ]
+    return tuple(sorted(found, key=_by_size)[:MOST_CHANGES])
+
+
+def _of_class(metrics: dict[str, Metric], name: str, of: str) -> dict[str, Metric]:
+    return {name: metrics[of]} if of in metrics else {}
+
+
+def _compared(ours: dict[str, Metric], theirs: dict[str, Metric], of: str | None) -> Iterator[Change]:
+    for name, metric in ours.items():
+        other = theirs.get(name, Metric(reason="not measured"))
+        if metric.value is None or other.value is None or metric.value == other.value:
+            continue
+        if metric.higher_is_better is None:
+            continue
+        better = (metric.value > other.value) == metric.higher_is_better
+        yield Change(metric=name, of=of, value=metric.value, champion=other.value, better=better)
+
+
+def _by_size(change: Change) -> tuple[float, str, str]:
+    scale = max(abs(change.value), abs(change.champion))
+    return (-abs(change.value - change.champion) / scale, change.metric, change.of or "")
+
+
+def findings(evidence: Evidence) -> Iterator[Finding]:
+    """What a person should know about the comparison."""
+    run, report, champion = evidence.run, evidence.report, evidence.champion
+    if run.champion is not None and champion is None:
+        yield Finding(
+            severity="warning",
+            title="The champion's report is missing",
+            text=f"{run.champion.folder.report} does not exist any more: nothing was compared with it.",
+        )
+    if report is not None and champion is not None and report.data.sha256 != champion.data.sha256:
+        yield Finding(
+            severity="warning",
+            title="The champion was evaluated on other data",
+            text=f"It saw {champion.data.rows} samples, this model {report.data.rows}: differences may be the data's.",
+        )
+
+
+def mistakes(evidence: Evidence) -> Iterator[Mistake]:
+    """The chosen samples that were predicted wrongly; in a regression all chosen ones."""
+    report, values = evidence.report, evidence.values
+    if report is None or evidence.samples is None:
+        return
+    heat_maps = _heat_maps(evidence)
+    for sample in evidence.samples.samples:
+        if "chosen" not in sample.sample or sample.true is None or sample.predicted is None:
+            continue
+        if report.task != "tabular_regression" and sample.true == sample.predicted:
+            continue
+        reasons = {} if values is None else values.of(sample.id, sample.predicted)
+        yield Mistake(
+            id=sample.id,
+            true=sample.true,
+            predicted=sample.predicted,
+            score=sample.score,
+            reason=sample.reason,
+            heat_maps=heat_maps.get((sample.file or sample.id).rpartition("/")[2], ()),
+            attributions=dict(list(reasons.items())[:MOST_REASONS]),
+        )
+
+
+def _heat_maps(evidence: Evidence) -> dict[str, tuple[str, ...]]:
+    """An image's file name → the keys of its heat maps."""
+    analysis = evidence.analysis
+    if analysis is None or analysis.assay is None:
+        return {}
+    folder = evidence.run.folder.explanation + "explanations_shap/"
+    return {
+        image.image.rpartition("/")[2]: tuple(folder + name for name in image.heat_maps.values())
+        for image in analysis.assay.images
+    }
+
+
+def job_time(stage: Stage, job: DescribedJob) -> JobTime:
+    return JobTime(
+        name=job.name,
+        stage=stage,
+        status=job.status,
+        instance_type=job.instance_type,
+        started_at=job.started_at,
+        ended_at=job.ended_at,
+        exit_message=job.exit_message,
+    )
+
+
+def challenger(summary: Summary, evidence: Evidence, now: datetime) -> Champion | None:
+    """Who becomes the champion unless it judged something newer; None unless the run passed."""
+    run, archive, report = evidence.run, evidence.run.archive, evidence.report
+    if summary.verdict != "pass" or archive is None or report is None:
+        return None
+    return Champion(
+        model=run.model,
+        run=run.id,
+        archive_sha256=report.model.archive_sha256,
+        uploaded_at=archive.uploaded_at,
+        key=run.upload.key,
+        version=archive.version,
+        crowned_at=now,
+    )

@@ -1,0 +1,76 @@
+"""A run's last job has ended, or it never got that far: judge it, write its summary and announce it, once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from assay.summary import Summary
+from assay_aws.champions import crown
+from assay_aws.claims import do_once
+from assay_aws.jobs import delete_model
+from assay_aws.run_store import RunStore, close_active
+from assay_aws.settings import SummarySettings
+from assay_aws.step_queue import active_run_of, each_event
+from assay_aws.topic import publish
+from assay_aws.waiting import wake_oldest
+from publish_summary.conclusion import challenger, conclude
+from publish_summary.evidence import Evidence, gather
+from publish_summary.notice import notice
+from publish_summary.page import markdown, page
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_event(event, context, publish_summary)
+
+
+def publish_summary(event: dict[str, Any]) -> None:
+    settings = SummarySettings.from_environment()
+    active = active_run_of(event, settings)
+    if active is None:
+        return
+    bucket, folder = settings.bucket_name, active.folder
+    store = RunStore(bucket, folder)
+    logger.append_keys(run=folder.run, model=folder.model)
+    evidence = gather(store, settings.prefix)
+    if evidence is None:
+        logger.info("the run has not come to its end")
+        return
+    summary = conclude(evidence)
+    store.write(folder.summary_json, summary.to_json(), "application/json")
+    store.write(folder.summary_md, markdown(summary, bucket), "text/markdown; charset=utf-8")
+    store.write(folder.summary_html, page(summary, evidence.report, store), "text/html; charset=utf-8")
+    first = evidence.state.progress != "ended"
+    state = store.change(lambda state: state.ended())
+    candidate = challenger(summary, evidence, datetime.now(UTC))
+    if candidate is not None:
+        crown(bucket, candidate)
+    if state.serving_model is not None:
+        delete_model(state.serving_model)
+    told = notice(summary, bucket)
+    if not do_once(store, "notice", lambda: publish(settings.topic_arn, told.subject, told.message, told.attributes)):
+        return  # another invocation is at it; if it dies, the sweep comes back here
+    if first:
+        logger.info("run ended", verdict=summary.verdict, headline=summary.headline)
+        count_ended(evidence, summary)
+    close_active(bucket, folder.run)
+    wake_oldest(settings)
+
+
+def count_ended(evidence: Evidence, summary: Summary) -> None:
+    # A metric of its own: a dimension would hold for all of this invocation's metrics, and hide them from the alarms.
+    with single_metric(name="RunsEnded", unit=MetricUnit.Count, value=1) as ended:
+        ended.add_dimension("verdict", summary.verdict)
+    failures = (evidence.failure, evidence.explanation_failure)
+    if any(failure is not None and failure.error == "BadSettings" for failure in failures):
+        metrics.add_metric("BadSettings", MetricUnit.Count, 1)

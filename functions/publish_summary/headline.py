@@ -1,0 +1,82 @@
+"""The sentence that says how a run ended, and why, with the numbers that decided it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from assay.summary import Change, Summary
+from assay.verdict import GateOutcome
+
+MOST_DROPS = 3
+
+
+def headline(summary: Summary) -> str:
+    model, gates = summary.model, summary.gates
+    if summary.verdict == "error":
+        reason = "no reason is known" if summary.failure is None else one_line(summary.failure.message)
+        return f"{model} could not be judged: {reason}"
+    if summary.verdict == "fail":
+        failing = [gate for gate in gates if gate.counts_as == "fail"]
+        return f"{model} failed {count(len(failing), 'gate')}: {reasons(failing)}{champions_and_drops(summary)}"
+    if summary.verdict == "inconclusive":
+        open_gates = [gate for gate in gates if gate.counts_as == "inconclusive"]
+        return f"{model} is not decided by its data: {reasons(open_gates)}"
+    if summary.verdict == "pass":
+        held = [gate for gate in gates if gate.result != "not applicable"]
+        warned = [gate for gate in gates if gate.counts_as == "warn"]
+        note = f", with a warning: {reasons(warned)}" if warned else f": {reasons(held)}"
+        return f"{model} passed {count(len(held), 'gate')}{note}"
+    return f"{model} was not judged, because its policy has no gates that apply{measured(summary)}"
+
+
+def reasons(gates: Sequence[GateOutcome], most: int = 3) -> str:
+    shown = "; ".join(gate.reason for gate in gates[:most])
+    return shown + (f"; and {len(gates) - most} more" if len(gates) > most else "")
+
+
+def champions_and_drops(summary: Summary) -> str:
+    """What broke beside the champion: its value where a failed gate has one, and the classes that lost most."""
+    parts = [
+        f"the champion's {name_of(gate.metric, gate.of)} is {number(gate.champion)}"
+        for gate in summary.gates
+        if gate.counts_as == "fail" and gate.champion is not None and "champion" not in gate.reason
+    ][:1]
+    drops = worst_drops(summary.changes)
+    if drops:
+        parts.append("worst: " + ", ".join(drop_in_words(drop) for drop in drops))
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def worst_drops(changes: Sequence[Change]) -> list[Change]:
+    """The classes that lost most, each once."""
+    drops: dict[str, Change] = {}
+    for change in changes:
+        if change.of is not None and not change.better:
+            drops.setdefault(change.of, change)
+    return list(drops.values())[:MOST_DROPS]
+
+
+def drop_in_words(change: Change) -> str:
+    return f"{name_of(change.metric, change.of)} {number(change.champion)} → {number(change.value)}"
+
+
+def measured(summary: Summary) -> str:
+    name = next((name for name in ("accuracy", "roc_auc", "mae") if name in summary.metrics), None)
+    value = None if name is None else summary.metrics[name].value
+    return "" if value is None else f": {name} is {number(value)}"
+
+
+def name_of(metric: str, of: str | None) -> str:
+    return metric if of is None else f"{metric} of {of}"
+
+
+def number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,119 @@
+"""The notice that subscribers get: a pure function of the summary."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from assay.layout import RunFolder
+from assay.summary import Change, Summary
+from assay.verdict import GateOutcome
+from publish_summary.headline import name_of, number, one_line
+
+SUBJECT_MAX = 99  # SNS wants fewer than 100 ASCII characters
+MESSAGE_MAX = 200_000  # bytes; SNS allows 256 KiB, attributes included
+ATTRIBUTE_MAX = 256  # characters of an attribute, far below SNS's limit: filters compare whole values
+MOST = 10  # lines of each list
+
+
+@dataclass(frozen=True)
+class Notice:
+    subject: str
+    message: str
+    attributes: dict[str, str]
+
+
+def notice(summary: Summary, bucket: str) -> Notice:
+    message = "\n\n".join("\n".join(part) for part in parts(summary, bucket) if part) + "\n"
+    return Notice(
+        subject=subject(summary),
+        message=cut(printable(message), MESSAGE_MAX),
+        attributes={
+            "verdict": summary.verdict,
+            "model": printable(summary.model)[:ATTRIBUTE_MAX],
+            "run": summary.run,
+        },
+    )
+
+
+def subject(summary: Summary) -> str:
+    """`FAIL: digits failed 1 gate: accuracy is 0.41, asked was at least 0.9`, in plain ASCII, on one line."""
+    plain = unicodedata.normalize("NFKD", one_line(printable(summary.headline)).replace("→", "->"))
+    text = f"{summary.verdict.upper()}: " + plain.encode("ascii", "ignore").decode()
+    return text if len(text) <= SUBJECT_MAX else text[: SUBJECT_MAX - 3].rstrip() + "..."
+
+
+def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
+    yield [f"{summary.verdict.upper()}: {summary.headline}"]
+    if summary.failure is not None and summary.failure.details:
+        yield listed("Details", [f"  {one_line(line)}" for line in summary.failure.details])
+    if summary.gates:
+        yield listed("What decided it", [gate_line(gate) for gate in failing_first(summary.gates)])
+    if summary.changes:
+        yield listed("Beside the champion", [change_line(change) for change in summary.changes])
+    if summary.mistakes:
+        yield listed("Mistakes", [f"  {mistake.id}: {mistake.reason}" for mistake in summary.mistakes])
+    serious = [finding for finding in summary.findings if finding.severity != "info"]
+    if serious:
+        yield listed("Worth knowing", [f"  {finding.title}: {one_line(finding.text)}" for finding in serious])
+    yield facts(summary)
+    yield links(summary, bucket)
+
+
+def listed(title: str, lines: list[str]) -> list[str]:
+    more = [f"  and {len(lines) - MOST} more"] if len(lines) > MOST else []
+    return [title, *lines[:MOST], *more]
+
+
+def failing_first(gates: tuple[GateOutcome, ...]) -> list[GateOutcome]:
+    order = ("fail", "inconclusive", "warn", "pass")
+    return sorted(gates, key=lambda gate: order.index(gate.counts_as))
+
+
+def gate_line(gate: GateOutcome) -> str:
+    result = gate.result if gate.result == gate.counts_as else f"{gate.result}, counts as {gate.counts_as}"
+    return f"  [{'not applicable' if gate.result == 'not applicable' else result}] {gate.reason}"
+
+
+def change_line(change: Change) -> str:
+    better = "better" if change.better else "worse"
+    return f"  {name_of(change.metric, change.of)}: {number(change.champion)} → {number(change.value)}, {better}"
+
+
+def facts(summary: Summary) -> list[str]:
+    upload = summary.upload
+    version = f" (version {upload.version})" if upload.version else ""
+    lines = [f"Archive      s3://{upload.bucket}/{upload.key}{version}"]
+    if upload.request:
+        lines.append(f"Request      {upload.request}")
+    if summary.rows is not None:
+        lines.append(f"Samples      {summary.rows:,}")
+    explanation = summary.explanation
+    if summary.explanation_failure is not None:
+        explanation += f": {one_line(summary.explanation_failure)}"  # type: ignore[assignment]
+    lines.append(f"Explanation  {explanation}")
+    lines.append(f"Run          {summary.run}")
+    return lines
+
+
+def links(summary: Summary, bucket: str) -> list[str]:
+    """Addresses that last: a presigned one would die with the session that signed it."""
+    key = RunFolder(summary.model, summary.run).summary_html
+    return [
+        f"Report       s3://{bucket}/{key}",
+        f"             https://console.aws.amazon.com/s3/object/{bucket}?prefix={quote(key, safe='')}",
+    ]
+
+
+def printable(text: str) -> str:
+    """Without what would hide or reorder text: control and formatting characters. Line breaks stay."""
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in {"Cc", "Cf", "Cs", "Co", "Cn"})
+
+
+def cut(text: str, most: int) -> str:
+    raw = text.encode()
+    if len(raw) <= most:
+        return text
+    return raw[:most].decode("utf-8", "ignore").rsplit("\n", 1)[0] + "\n(cut: the report has the rest)\n"

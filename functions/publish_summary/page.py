@@ -1,0 +1,96 @@
+"""The summary as a page and as Markdown, for people."""
+
+from __future__ import annotations
+
+import base64
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from assay.evaluation import EvaluationReport
+from assay.summary import Summary
+from assay_aws.run_store import RunStore
+from publish_summary.headline import name_of, number
+from publish_summary.notice import failing_first, printable
+
+PICTURES_MAX = 4 << 20
+"""Bytes of pictures in a page, before base64: one that opens at once, and that a mail may carry."""
+ROWS_MAX = 200
+"""Rows of each table."""
+
+
+class Picture(NamedTuple):
+    title: str
+    source: str
+    """A data: address, so that the page needs nothing beside it."""
+
+
+@cache
+def templates() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "printable": printable, "cell": cell}
+    environment.globals |= {"name_of": name_of, "failing_first": failing_first, "rows_max": ROWS_MAX}
+    return environment
+
+
+def page(summary: Summary, report: EvaluationReport | None, store: RunStore) -> str:
+    """A page that needs nothing beside it: the verdict first, then what it rests on."""
+    pictures = Pictures(store)
+    confusion = pictures.picture("Confusion matrix", store.folder.evaluation + "plots/confusion.svg")
+    mistakes = [
+        (mistake, [p for key in mistake.heat_maps if (p := pictures.picture(mistake.id, key)) is not None])
+        for mistake in summary.mistakes[:ROWS_MAX]
+    ]
+    return (
+        templates()
+        .get_template("summary.html.jinja")
+        .render(
+            summary=summary,
+            report=report,
+            confusion=confusion,
+            mistakes=mistakes,
+            left_out=pictures.left_out,
+            bucket=store.bucket,
+            folder=store.folder,
+        )
+    )
+
+
+def markdown(summary: Summary, bucket: str) -> str:
+    return templates().get_template("summary.md.jinja").render(summary=summary, bucket=bucket)
+
+
+class Pictures:
+    """Pictures of the run's folder, until the page is large enough."""
+
+    def __init__(self, store: RunStore) -> None:
+        self._store = store
+        self._left = PICTURES_MAX
+        self.left_out = 0
+
+    def picture(self, title: str, key: str) -> Picture | None:
+        """The picture to embed; None when there is none, or no room for it."""
+        content = self._store.read(key) if self._left > 0 else b""
+        if content is None:
+            return None
+        if not content or len(content) > self._left:
+            self.left_out += 1
+            return None
+        self._left -= len(content)
+        # In an <img> a browser runs no script of an SVG.
+        kind = "image/svg+xml" if key.endswith(".svg") else "image/jpeg"
+        return Picture(title, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+
+
+def cell(text: object) -> str:
+    """Text that stays in its cell of a Markdown table, and is no markup there."""
+    plain = printable(" ".join(str(text).split()))
+    return "".join(f"\\{c}" if c in "\\`*_[]<>|#&$" else c for c in plain)

@@ -1,0 +1,75 @@
+"""Where a policy's data lies, and whether the deployer allows it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from assay.errors import BadPolicy
+from assay.policy import Policy
+from assay_aws.locations import bucket_and_key
+from assay_aws.settings import EvaluationSettings
+
+
+class DataSource(NamedTuple):
+    """An input of the evaluation: `dataset` or `annotations`."""
+
+    name: str
+    address: str
+
+    @property
+    def is_folder(self) -> bool:
+        return self.address.endswith("/")
+
+
+def data_sources(policy: Policy, policy_source: str, settings: EvaluationSettings) -> list[DataSource]:
+    """The policy's data.
+
+    Raises:
+        BadPolicy: an address is none, or of a place that the deployer does not allow.
+    """
+    given = {"dataset": policy.data.source, "annotations": policy.data.annotations}
+    sources = [
+        DataSource(name, resolved(address, policy_source)) for name, address in given.items() if address is not None
+    ]
+    for source in sources:
+        check_is_allowed(source.address, settings.bucket_name, settings.data_object_arns)
+    return sources
+
+
+def resolved(address: str, policy_source: str) -> str:
+    """An address as it stands, or what a relative one means beside the policy's file."""
+    if address.startswith("s3://"):
+        bucket, key = bucket_and_key(address)
+        if not bucket or not key:
+            raise BadPolicy(f"data address {address}: expected s3://bucket/key")
+        return address
+    if address.startswith("/") or "://" in address:
+        raise BadPolicy(f"data address {address}: expected s3://bucket/key, or one relative to the policy's file")
+    bucket, key = bucket_and_key(policy_source)
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(key), address))
+    if path.startswith(".."):
+        raise BadPolicy(f"data address {address} leads out of bucket {bucket}: the policy is {policy_source}")
+    folder = address.endswith("/") or posixpath.basename(address) in {".", ".."}
+    return f"s3://{bucket}/" + ("" if path == "." else path + ("/" if folder else ""))
+
+
+def check_is_allowed(address: str, bucket: str, patterns: Iterable[str]) -> None:
+    """Raises BadPolicy unless the address lies in the application's bucket or where the deployer allows data.
+
+    The jobs' role may read what any policy of this deployment needs; so a policy could otherwise read another's data.
+    """
+    if bucket_and_key(address)[0] == bucket:
+        return
+    path = address.removeprefix("s3://")
+    allowed = [pattern.partition(":::")[2] for pattern in patterns]
+    if not any(re.fullmatch(_as_regex(pattern), path, re.DOTALL) for pattern in allowed):
+        places = ", ".join(f"s3://{pattern}" for pattern in [f"{bucket}/*", *allowed])
+        raise BadPolicy(f"data address {address}: location not allowed; the deployer allows {places}")
+
+
+def _as_regex(pattern: str) -> str:
+    """IAM's wildcards: `*` stands for any text, `?` for one character."""
+    return "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)

@@ -1,0 +1,58 @@
+"""The evaluation job as data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.names import JobName
+from assay.run import Run
+from assay_aws.job_request import folder_input, manifest_input, manifest_of, processing_job
+from assay_aws.settings import EvaluationSettings
+from start_evaluation.data_sources import DataSource, data_sources
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
+
+
+def evaluation_job(run: Run, settings: EvaluationSettings) -> CreateProcessingJobRequestTypeDef:
+    """Inputs: the run, the frozen archive, the data; output: `evaluation/`. No network: a model is a program."""
+    bucket, folder = f"s3://{settings.bucket_name}/", run.folder
+    inputs = [
+        # Nothing else in the run's folder begins with these two names, so a prefix is exact.
+        folder_input("run", bucket + folder.run_json, "run"),
+        folder_input("model", bucket + folder.archive, "model"),
+    ]
+    for source in sources(run, settings):
+        if source.is_folder:
+            inputs.append(folder_input(source.name, source.address, source.name))
+        else:
+            inputs.append(manifest_input(source.name, bucket + folder.manifest(source.name), source.name))
+    return processing_job(
+        name=str(JobName(settings.prefix, run.id, 1, "evaluation")),
+        image=settings.evaluator_image_uri,
+        instance_type=instance_type(run, settings),
+        inputs=inputs,
+        output=("evaluation", bucket + folder.evaluation),
+        isolated=True,
+        settings=settings,
+    )
+
+
+def manifests(run: Run, settings: EvaluationSettings) -> dict[str, str]:
+    """Key and text of the manifests that the job's inputs need."""
+    return {
+        run.folder.manifest(source.name): manifest_of(source.address)
+        for source in sources(run, settings)
+        if not source.is_folder
+    }
+
+
+def instance_type(run: Run, settings: EvaluationSettings) -> str:
+    asked = run.policy.evaluate.instance_type if run.policy is not None else None
+    return asked or settings.evaluation_instance_type
+
+
+def sources(run: Run, settings: EvaluationSettings) -> list[DataSource]:
+    if run.policy is None or run.policy_source is None:
+        raise ValueError(f"run {run.id} has no policy, so nothing to evaluate on")
+    return data_sources(run.policy, run.policy_source, settings)

@@ -1,0 +1,77 @@
+"""A model archive landed in S3, or a run was asked for: open its run, freeze the archive, start the evaluation."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from assay.errors import AssayError, NoCapacity
+from assay.run import Job, Waiting
+from assay_aws.archive import freeze
+from assay_aws.jobs import start_job
+from assay_aws.settings import EvaluationSettings
+from assay_aws.step_queue import each_event, send_step_due
+from assay_aws.waiting import wake_oldest
+from start_evaluation.evaluation_job import evaluation_job, instance_type, manifests
+from start_evaluation.opening import open_run
+from start_evaluation.upload import upload_of
+
+COPYING = 30  # seconds of an invocation's 60 after which a large archive is left to the next one
+
+logger = Logger()
+metrics = Metrics()
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    return each_event(event, context, start_evaluation)
+
+
+def start_evaluation(event: dict[str, Any]) -> None:
+    settings = EvaluationSettings.from_environment()
+    until = time.monotonic() + COPYING
+    upload = upload_of(event, settings)
+    if upload is None:
+        return
+    store, run, state = open_run(upload, settings)
+    logger.append_keys(run=run.id, model=run.model)
+    if state.progress == "ended" or state.job("evaluation") is not None:
+        logger.info("started before")
+        return
+    if run.rejected is not None or "evaluation" in state.failures:
+        send_step_due(settings.publish_summary_queue_url, run.id)
+        return
+    try:
+        if not freeze(store, run, until):
+            send_step_due(settings.start_evaluation_queue_url, run.id)
+            return
+        for key, manifest in manifests(run, settings).items():
+            store.write(key, manifest, "application/json")
+        job = evaluation_job(run, settings)
+        start_job(job)
+    except NoCapacity as error:
+        waiting = Waiting(
+            since=datetime.now(UTC),
+            stage="evaluation",
+            instance_type=instance_type(run, settings),
+            reason=str(error),
+        )
+        store.change(lambda state: state.waits(waiting))
+        logger.info("waits for capacity", reason=str(error))
+    except AssayError as error:
+        store.fail("evaluation", error)
+        send_step_due(settings.publish_summary_queue_url, run.id)
+        logger.error("cannot be evaluated", reason=str(error))
+    else:
+        name = job["ProcessingJobName"]
+        started = Job(name=name, stage="evaluation", attempt=1, started_at=datetime.now(UTC))
+        store.change(lambda state: state.started(started))
+        logger.info("job started", job=name)
+        if state.waiting is not None:
+            wake_oldest(settings)

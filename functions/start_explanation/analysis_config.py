@@ -1,0 +1,128 @@
+"""Clarify's `analysis_config.json` for a run, valid by AWS's own schema, whichever engine reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from assay.errors import BadPolicy
+from assay.evaluation import Explainable
+from assay.policy import Clusters, Explain, ModelOptions
+from assay.run import Run
+from assay_aws.settings import ExplanationSettings
+from start_explanation.explanation_job import instance_type
+
+IMAGE_COALITIONS = 500
+"""By default for images: Clarify's own default, min(2F + 2048, 2^F − 2), takes a minute and more for each of them."""
+
+
+def analysis_config(run: Run, explain: Explainable, model_name: str, settings: ExplanationSettings) -> dict[str, Any]:
+    """What is to be explained, and how.
+
+    Args:
+        run: with the policy that asks for it.
+        explain: what the evaluation says about the samples.
+        model_name: of the SageMaker Model that Clarify asks. Our own engine has the archive as an input and makes
+            none; the name stands there all the same, because Clarify's schema knows no predictor without a model.
+        settings: of the function.
+    """
+    if run.policy is None:
+        raise ValueError(f"run {run.id} has no policy, so nothing to explain")
+    asked, model = run.policy.explain, run.policy.model
+    images = explain.kind == "images"
+    config: dict[str, Any] = {
+        "version": "1.0",
+        "dataset_type": "application/x-image" if images else "text/csv",
+        "methods": {
+            "shap": shap_of_images(asked) if images else shap_of_rows(asked, explain),
+            "report": {"name": "report", "title": f"{run.model}: run {run.id}"},
+        },
+        "predictor": {
+            "model_name": model_name,
+            "instance_type": instance_type(run, settings),
+            "initial_instance_count": 1,
+            # The job's role may make endpoints of this prefix only.
+            "endpoint_name_prefix": f"{settings.prefix}-{run.id}",
+            **predictor(model, images=images),
+            "label_headers": list(explain.label_headers),
+        },
+    }
+    if not images:
+        config["headers"] = list(explain.headers)
+        config["label"] = explain.label
+        config["joinsource_name_or_index"] = explain.headers[-1]
+    return config
+
+
+def as_json(config: Mapping[str, Any]) -> str:
+    return json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def predictor(model: ModelOptions, *, images: bool) -> dict[str, Any]:
+    """How the served model is asked: TensorFlow Serving answers JSON, `{"predictions": [[…], …]}`."""
+    return {
+        "content_type": model.content_type or ("image/jpeg" if images else "text/csv"),
+        "accept_type": model.accept_type or "application/json",
+        "probability": "predictions" if model.probability is None else model.probability,
+    }
+
+
+def shap_of_rows(asked: Explain, explain: Explainable) -> dict[str, Any]:
+    shap: dict[str, Any] = {"agg_method": "mean_abs", "use_logit": False, "save_local_shap_values": True}
+    shap["seed"] = asked.seed
+    if asked.num_samples is not None:
+        shap["num_samples"] = asked.num_samples
+    if isinstance(asked.baseline, Clusters):
+        shap["num_clusters"] = asked.baseline.clusters
+    elif asked.baseline is not None:
+        shap["baseline"] = baseline_rows(asked.baseline, feature_names(explain))
+    return shap
+
+
+def feature_names(explain: Explainable) -> list[str]:
+    """The columns that are neither the label nor the last one, which joins results to samples."""
+    return [header for header in explain.headers[:-1] if header != explain.label]
+
+
+def baseline_rows(rows: Sequence[Any] | str, names: Sequence[str]) -> list[list[Any]]:
+    """The baseline's rows in the order of the features, however the policy gives them.
+
+    Raises:
+        BadPolicy: a row has not exactly these features.
+    """
+    ordered = []
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Mapping):
+            if set(row) != set(names):
+                raise BadPolicy(f"explain.baseline, row {number}: has {', '.join(row)}, expected {', '.join(names)}")
+            ordered.append([row[name] for name in names])
+        elif len(row) != len(names):
+            raise BadPolicy(
+                f"explain.baseline, row {number}: {len(row)} values, expected {len(names)}: {', '.join(names)}"
+            )
+        else:
+            ordered.append(list(row))
+    return ordered
+
+
+def shap_of_images(asked: Explain) -> dict[str, Any]:
+    """A colour as the baseline is ours alone; without one both engines take white noise."""
+    compactness = asked.segment_compactness
+    shap: dict[str, Any] = {
+        "num_samples": asked.num_samples or IMAGE_COALITIONS,
+        "agg_method": "mean_abs",
+        "use_logit": False,
+        "save_local_shap_values": True,
+        "seed": asked.seed,
+        "image_config": {
+            "model_type": "IMAGE_CLASSIFICATION",
+            "num_segments": asked.num_segments,
+            # AWS's schema refuses 5.0, though its guide suggests 0.01.
+            "segment_compactness": int(compactness) if compactness.is_integer() else compactness,
+            "feature_extraction_method": "segmentation",
+        },
+    }
+    if asked.baseline is not None and not isinstance(asked.baseline, (Clusters, str)):
+        shap["baseline"] = [list(row) for row in asked.baseline]
+    return shap

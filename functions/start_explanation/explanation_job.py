@@ -1,0 +1,46 @@
+"""The explanation job as data: on our explainer, or on AWS's Clarify image exactly as its contract asks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from assay.evaluation import Explainable
+from assay.run import Run
+from assay_aws.job_request import folder_input, processing_job
+from assay_aws.settings import ExplanationSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
+
+
+def explanation_job(
+    run: Run, explain: Explainable, name: str, settings: ExplanationSettings
+) -> CreateProcessingJobRequestTypeDef:
+    """The two inputs and the one output of Clarify's contract; for our engine the archive and the run beside them."""
+    bucket, folder = f"s3://{settings.bucket_name}/", run.folder
+    dataset = folder.explain_images if explain.kind == "images" else folder.explain_rows
+    inputs = [
+        folder_input("analysis_config", bucket + folder.analysis_config, "config"),
+        folder_input("dataset", bucket + dataset, "data"),
+    ]
+    ours = settings.explainer_engine == "assay"
+    if ours:
+        inputs += [
+            folder_input("model", bucket + folder.archive, "model"),
+            folder_input("run", bucket + folder.run_json, "run"),
+            folder_input("samples", bucket + folder.samples, "samples"),
+        ]
+    return processing_job(
+        name=name,
+        image=settings.explainer_image_uri,
+        instance_type=instance_type(run, settings),
+        inputs=inputs,
+        output=("analysis_result", bucket + folder.explanation),
+        isolated=ours,  # Clarify refuses isolation: it asks the model through an endpoint
+        settings=settings,
+    )
+
+
+def instance_type(run: Run, settings: ExplanationSettings) -> str:
+    asked = run.policy.explain.instance_type if run.policy is not None else None
+    return asked or settings.explanation_instance_type

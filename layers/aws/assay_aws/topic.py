@@ -1,0 +1,16 @@
+"""The topic that people subscribe to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from assay_aws.clients import sns
+
+
+def publish(topic_arn: str, subject: str, message: str, attributes: Mapping[str, str]) -> None:
+    sns().publish(
+        TopicArn=topic_arn,
+        Subject=subject,
+        Message=message,
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+    )
