@@ -2,9 +2,10 @@
 
 import json
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import unquote
 
 from botocore.credentials import Credentials
 
@@ -54,8 +55,25 @@ class AccessLog:
             caller = self._callers.get(response.access_key)
             if caller is None:
                 return
-            service, action = response.service_name, response._get_action()
-            self._calls.append(Call(caller, service, action, resource, parameters_of(response)))
+            parameters = parameters_of(response)
+            call = Call(caller, response.service_name, response._get_action(), resource, parameters)
+            self._calls += [versioned(call), *copied(call)]
+
+
+def versioned(call: Call) -> Call:
+    """A read of a version needs a permission of its own."""
+    if call.service == "s3" and call.action == "GetObject" and "versionId" in call.parameters:
+        return replace(call, action="GetObjectVersion")
+    return call
+
+
+def copied(call: Call) -> Iterator[Call]:
+    """A copy also reads its source."""
+    source = call.parameters.get("x-amz-copy-source")
+    if source is not None:
+        path, _, version = source.partition("?versionId=")
+        action = "GetObjectVersion" if version else "GetObject"
+        yield Call(call.caller, "s3", action, f"arn:aws:s3:::{unquote(path).lstrip('/')}", {})
 
 
 def parameters_of(response: Any) -> dict[str, Any]:

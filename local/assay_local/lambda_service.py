@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import secrets
 import subprocess
 import sys
 import sysconfig
@@ -57,7 +58,7 @@ class Worker:
             "handler": function.handler,
             "path": [str(function.code), *map(str, function.layers)],
             "packages": packages(),
-            "log_group": f"/aws/lambda/{function.name}",
+            "log_group": function.log_group,
             "log_stream": log_stream,
         }
         with log.open("ab") as output:
@@ -81,7 +82,9 @@ class Worker:
 
     def invoke(self, request_id: str, event: Any) -> Any:
         deadline = time.time() + self.function.timeout
-        self._connection.send_bytes(json.dumps({"id": request_id, "event": event, "deadline": deadline}).encode())
+        trace = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)};Parent={secrets.token_hex(8)};Sampled=1"
+        request = {"id": request_id, "event": event, "deadline": deadline, "trace": trace}
+        self._connection.send_bytes(json.dumps(request).encode())
         answer = self._receive(self.function.timeout)
         if "error" in answer:
             raise FunctionError(self.function.logical_id, answer["error"])
@@ -207,7 +210,7 @@ class LambdaService:
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": log_stream,
             "LAMBDA_TASK_ROOT": str(function.code),
             "LANG": "en_US.UTF-8",

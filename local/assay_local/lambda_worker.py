@@ -6,6 +6,7 @@ Run as a script by `python -I -S`, with nothing of this package importable. Stan
 
 import importlib
 import json
+import os
 import sys
 import time
 import traceback
@@ -61,6 +62,7 @@ def load(handler: str) -> Any:
 
 
 def answer(handler: Any, function: dict[str, Any], request: dict[str, Any]) -> bytes:
+    os.environ["_X_AMZN_TRACE_ID"] = request["trace"]  # Lambda's runtime does so for each invocation
     try:
         result = handler(request["event"], LambdaContext(function, request))
         return json.dumps({"result": result}).encode()

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import cloudformation_backends
-from moto.cloudformation.parsing import clean_json, get_model_map
+from moto.cloudformation.parsing import clean_json, get_model_map, parse_condition
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sqs.models import sqs_backends
 from samtranslator.model.exceptions import InvalidDocumentException
@@ -49,6 +49,7 @@ class Function:
     """seconds"""
     memory: int
     """MiB"""
+    log_group: str
     policies: tuple[Policy, ...]
     """who may invoke it (AWS::Lambda::Permission)"""
 
@@ -202,6 +203,7 @@ def create(translated: Json, folder: Path, parameters: Mapping[str, str], *, nam
         raise TemplateError(f"{name}: {error.message}") from error
     if created.status != "CREATE_COMPLETE":
         raise TemplateError(f"{name}: {created.status}")
+    check_rules(translated.get("Rules", {}), created.resource_map)
     template = ResolvedTemplate(translated, created.resource_map)
     functions = read_functions(template, folder)
     return Stack(
@@ -218,6 +220,22 @@ def create(translated: Json, folder: Path, parameters: Mapping[str, str], *, nam
         event_buckets=tuple(buckets(template, sends_events)),
         versioned_buckets=tuple(buckets(template, is_versioned)),
     )
+
+
+def check_rules(rules: Mapping[str, Json], resource_map: Any) -> None:
+    """The template's own assertions on its parameters, which moto does not check."""
+
+    def holds(condition: Any) -> bool:
+        return bool(parse_condition(condition, resource_map, resource_map.lazy_condition_map))
+
+    for name, rule in rules.items():
+        if holds(rule.get("RuleCondition", ALWAYS)):
+            for assertion in rule["Assertions"]:
+                if not holds(assertion["Assert"]):
+                    raise TemplateError(f"rule {name}: {assertion.get('AssertDescription', assertion['Assert'])}")
+
+
+ALWAYS = {"Fn::Equals": ["", ""]}
 
 
 def for_moto(translated: Json) -> Json:
@@ -290,6 +308,7 @@ def read_functions(template: ResolvedTemplate, folder: Path) -> dict[str, Functi
             environment={k: text(v) for k, v in properties.get("Environment", {}).get("Variables", {}).items()},
             timeout=int(properties.get("Timeout", 3)),
             memory=int(properties.get("MemorySize", 128)),
+            log_group=properties.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}"),
             policies=tuple(permission_policy(p, arn) for _, p in permissions if p["FunctionName"] in (name, arn)),
         )
     return functions

@@ -37,6 +37,7 @@ def test_it_has_its_function_s_environment_and_nothing_of_ours(cloud: Cloud, mon
         "PATH",
         "TZ",
         "_HANDLER",
+        "_X_AMZN_TRACE_ID",
     }
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint
     assert environment["OWN"] == "yes"
@@ -57,7 +58,9 @@ def test_its_context_is_lambda_s(cloud: Cloud) -> None:
     told = tell(cloud)
     assert 0 < told["remaining"] <= 2000
     assert told["arn"] == cloud.stack.functions["ProbeFunction"].arn
-    assert told["request"] != tell(cloud)["request"]
+    again = tell(cloud)
+    assert told["request"] != again["request"]
+    assert told["environment"]["_X_AMZN_TRACE_ID"] != again["environment"]["_X_AMZN_TRACE_ID"]
 
 
 def test_it_stays_warm_in_a_process_of_its_own(cloud: Cloud) -> None:

@@ -28,6 +28,7 @@ def test_a_visibility_shorter_than_the_function_is_refused(variant: Variant) -> 
         ({"Prefx": "a"}, r"parameters \['Prefx'\] do not exist in the template"),
         ({"Prefix": "Tiny"}, "parameter Prefix is 'Tiny': expected the pattern"),
         ({"Visibility": "soon"}, "'soon' is not a number"),
+        ({"Prefix": "asleep"}, "rule Awake: who is asleep has no image"),
     ],
 )
 def test_a_parameter_is_checked(variant: Variant, parameters: dict[str, str], said: str) -> None:
