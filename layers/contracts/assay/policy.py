@@ -133,7 +133,8 @@ class Evaluate(Record):
 class Representative(Record):
     """Seeded, the same rows for champion and challenger: for global importance, partial dependence and drift."""
 
-    samples: int = Field(100, ge=0)
+    samples: int | None = Field(None, ge=0)
+    """By default 100 rows, and no images: segments of different pictures have nothing in common to add up."""
 
 
 class Chosen(Record):

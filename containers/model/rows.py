@@ -1,0 +1,86 @@
+"""Rows of a CSV file, in a stream: memory stays flat however long the file is."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from assay.errors import BadData
+
+csv.field_size_limit(16 * 1024 * 1024)  # bytes; Python's own limit of 128 KiB is less than a long review
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the file that has as many cells as there are columns."""
+
+    line: int
+    """From 1, as editors count."""
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file with its header read."""
+
+    path: Path
+    header: tuple[str, ...]
+    skip: int
+    """Lines of header in the file: 1, or 0 where the header is not in it."""
+
+    def column(self, name: str | int, meaning: str) -> int:
+        """The place of a column, by its header or its 0-based place; raises BadData with the columns there are."""
+        if isinstance(name, int):
+            if 0 <= name < len(self.header):
+                return name
+            raise BadData(f"{self.path.name}: no column {name} for {meaning}; there are {len(self.header)}, from 0")
+        if name in self.header:
+            return self.header.index(name)
+        raise BadData(f"{self.path.name}: no column {name!r} for {meaning}; found {', '.join(self.header)}")
+
+    def rows(self) -> Iterator[Row]:
+        """The rows after the header; blank lines are passed over.
+
+        Raises:
+            BadData: a row has more or fewer cells than there are columns, or the file is no UTF-8; names the line.
+        """
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            try:
+                for number, cells in enumerate(reader):
+                    if number < self.skip or not cells:
+                        continue
+                    if len(cells) != len(self.header):
+                        raise BadData(
+                            f"{self.path.name}, line {reader.line_num}: {len(cells)} cells, "
+                            f"expected {len(self.header)} ({', '.join(self.header)})"
+                        )
+                    yield Row(reader.line_num, tuple(cells))
+            except UnicodeDecodeError as error:
+                raise BadData(f"{self.path.name}: not UTF-8 after line {reader.line_num}: {error}") from error
+            except csv.Error as error:
+                raise BadData(f"{self.path.name}, line {reader.line_num}: not CSV: {error}") from error
+
+
+def open_csv(path: Path, headers: Sequence[str] | None = None) -> CsvFile:
+    """Read a file's header, or take the given one where the file has none.
+
+    Raises:
+        BadData: the file is empty, or its header names a column twice.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = next(csv.reader(file, strict=True), None)
+    except UnicodeDecodeError as error:
+        raise BadData(f"{path.name}: not UTF-8: {error}") from error
+    except csv.Error as error:
+        raise BadData(f"{path.name}, line 1: not CSV: {error}") from error
+    if not first:
+        raise BadData(f"{path.name}: no rows: the file is empty")
+    header = tuple(headers or first)
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise BadData(f"{path.name}: the header names {', '.join(sorted(map(repr, twice)))} twice")
+    return CsvFile(path, header, skip=1 if tuple(first) == header else 0)
