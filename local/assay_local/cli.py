@@ -1,0 +1,220 @@
+"""The `assay` command."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import traceback
+import webbrowser
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from assay.errors import AssayError
+from assay_local import machine
+from assay_local.problem import Problem
+
+DESCRIPTION = "Evaluates, explains and judges a machine-learning model, on an AWS of one's own on this machine."
+
+EXAMPLES = """\
+examples:
+  assay demo                                           a model passes, a spoiled version of it fails
+  assay run model.tar.gz --policy assay.yaml           one's own model and data through the same chain
+"""
+
+RUN_DESCRIPTION = """\
+Runs a model through the whole chain on this machine: evaluation, explanation, verdict, notice.
+
+The policy says what to evaluate it on and what decides. Its data may lie on this machine: paths are meant from the
+policy's folder. What passed before, according to the results folder, is the champion that a newer model is compared
+with.
+"""
+
+RUN_EXAMPLES = """\
+exit codes:
+  0  passed, or not judged: the policy has no gates
+  1  failed
+  2  the run could not be made: bad arguments, an error verdict, a time-out
+  3  inconclusive: the data does not decide it
+
+examples:
+  assay run birds/7/model.tar.gz --policy birds/assay.yaml
+  assay run saved_model/ --policy assay.yaml --name birds --open
+  assay run birds.keras --policy assay.yaml --map s3://lake/birds=./copy-of-birds
+"""
+
+INTERRUPTED = 130  # a shell's convention: 128 + SIGINT
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that knows no ✓ still shows the rest
+    options = parser().parse_args(arguments)
+    logging.basicConfig(level=logging.DEBUG if options.debug else logging.ERROR, format="%(name)s: %(message)s")
+    try:
+        with interrupted_once():
+            machine.check()
+            code: int = options.action(options)
+            return code
+    except KeyboardInterrupt:
+        print("interrupted: nothing is left running", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more on its way out
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the program's edge
+        if options.debug:
+            traceback.print_exc()
+        print(f"assay: {sentence(error)}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def interrupted_once() -> Iterator[None]:
+    """Ctrl-C and SIGTERM alike raise KeyboardInterrupt, and what is then cleaned up is not interrupted again."""
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(*_: object) -> None:
+        for number in signals:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = [signal.signal(number, interrupt) for number in signals]
+    try:
+        yield
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def sentence(error: Exception) -> str:
+    if isinstance(error, (Problem, AssayError)):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser("assay", description=DESCRIPTION, epilog=EXAMPLES, **RAW)
+    top.add_argument("--version", action="version", version=f"assay {own_version()}")
+    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--results", type=Path, default=Path("assay-results"), metavar="DIR", help="where the results go (%(default)s)"
+    )
+    common.add_argument(
+        "--engine",
+        choices=("process", "docker"),
+        default="process",
+        help="what runs the jobs: child processes, or the images in Docker (%(default)s)",
+    )
+    common.add_argument(
+        "--explainer",
+        choices=("assay", "clarify"),
+        default="assay",
+        help="clarify drives the chain as with SageMaker Clarify; assay's explainer runs in its place (%(default)s)",
+    )
+    common.add_argument("--open", action="store_true", help="open the report in a browser, where there is a display")
+    common.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+
+    one = commands.add_parser("demo", parents=[common], help="watch a model pass and a spoiled version of it fail")
+    one.description = "Trains a small digit classifier, uploads it to an embedded AWS, and shows what comes of it."
+    one.set_defaults(action=demo)
+
+    other = commands.add_parser(
+        "run", parents=[common], help="run one's own model", description=RUN_DESCRIPTION, epilog=RUN_EXAMPLES, **RAW
+    )
+    other.add_argument(
+        "model", type=Path, help="model.tar.gz as S3 would get it; also a SavedModel's folder, a .keras or .h5 file"
+    )
+    other.add_argument("--policy", type=Path, required=True, metavar="FILE", help="assay.yaml")
+    other.add_argument("--name", help="the model's name; by default from its file or folder")
+    other.add_argument(
+        "--map",
+        type=mapping,
+        action="append",
+        default=[],
+        metavar="S3=PATH",
+        help="where a copy of an s3:// address of the policy lies on this machine; may be given several times",
+    )
+    other.add_argument(
+        "--timeout", type=minutes, default=60.0, metavar="MINUTES", help="give up after this time (%(default)g)"
+    )
+    other.set_defaults(action=run)
+    return top
+
+
+def own_version() -> str:
+    try:
+        return version("assay")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+RAW: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+
+
+def demo(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+    from assay_local.demo import demo
+    from assay_local.results import Results
+
+    code, ended = demo(options.results, Console(), options.engine, options.explainer)
+    if options.open:
+        open_in_browser(Results(options.results).path(ended[-1].folder.summary_html))
+    return code
+
+
+def run(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+    from assay_local.run import Options, run
+
+    code, report = run(
+        Options(
+            model=options.model,
+            policy=options.policy,
+            name=options.name,
+            results=options.results,
+            engine=options.engine,
+            explainer=options.explainer,
+            folders=dict(options.map),
+            timeout=options.timeout * 60,
+        ),
+        Console(),
+    )
+    if options.open:
+        open_in_browser(report)
+    return code
+
+
+def open_in_browser(page: Path) -> None:
+    if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        print(f"no display to open it on: {page}", file=sys.stderr)
+        return
+    webbrowser.open(page.as_uri())
+
+
+def mapping(text: str) -> tuple[str, Path]:
+    address, equals, place = text.partition("=")
+    if not (address.startswith("s3://") and equals and place):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected s3://bucket/prefix=path")
+    return address, Path(place).expanduser().resolve()
+
+
+def minutes(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number of minutes above 0")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())

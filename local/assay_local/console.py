@@ -1,0 +1,183 @@
+"""What a person sees: on a terminal a live list of steps, elsewhere a line for each change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from rich.console import Console as Terminal
+from rich.console import Group, RenderableType
+from rich.live import Live
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from assay_local.steps import Step
+
+if TYPE_CHECKING:
+    from assay_local.notices import Notice
+
+REFRESH_SECONDS = 0.1
+SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
+VERDICT_STYLES = {"pass": "green", "fail": "red", "error": "red", "inconclusive": "yellow", "not judged": "cyan"}
+
+Steps = Callable[[], Sequence[Step]]
+
+
+class Console:
+    """Where the command's output goes; `file` is standard output unless told otherwise."""
+
+    def __init__(self, file: IO[str] | None = None, *, live: bool | None = None) -> None:
+        self._terminal = Terminal(file=file, highlight=False, force_terminal=live)
+        self._live = self._terminal.is_terminal if live is None else live
+        self._started = time.monotonic()
+
+    def say(self, text: str = "", style: str = "") -> None:
+        """A line as it stands: what looks like markup in a name is no markup."""
+        self._terminal.print(Text(text, style=style), soft_wrap=True)
+
+    def title(self, text: str) -> None:
+        self.say()
+        if self._live:
+            self._terminal.print(Rule(Text(text, style="bold"), align="left", style="dim"))
+        else:
+            self.say(f"== {text}")
+
+    @contextmanager
+    def following(self, steps: Steps) -> Iterator[None]:
+        """Show the steps as they change, until the block ends; then as they ended."""
+        show = self._draw if self._live else self._tell
+        with show(steps) as refresh:
+            over = threading.Event()
+            failed: list[BaseException] = []
+
+            def keep_up() -> None:
+                try:
+                    while not over.wait(REFRESH_SECONDS):
+                        refresh()
+                except Exception as error:  # noqa: BLE001 - raised again below, where somebody sees it
+                    failed.append(error)
+
+            thread = threading.Thread(target=keep_up, name="console", daemon=True)
+            thread.start()
+            try:
+                yield
+            finally:
+                over.set()
+                thread.join()
+            if failed:
+                raise failed[0]
+
+    def notice(self, notice: Notice) -> None:
+        """A notice as a subscriber gets it."""
+        verdict = notice.attributes.get("verdict", "")
+        subject, message = notice.subject or "", notice.message.rstrip()
+        if not self._live:
+            for line in ("", "Notice", f"Subject: {subject}", "", message):
+                self.say(line)
+            return
+        self.say()
+        self._terminal.print(
+            Panel(
+                Group(Text(subject, style="bold"), Text(), Text(message)),
+                title="the notice, as a subscriber gets it",
+                title_align="left",
+                border_style=VERDICT_STYLES.get(verdict, ""),
+                padding=(1, 2),
+            )
+        )
+
+    def verdict(self, verdict: str, headline: str) -> None:
+        style = VERDICT_STYLES.get(verdict, "")
+        self.say()
+        self._terminal.print(Text.assemble((verdict.upper(), f"bold {style}"), f"  {headline}"), soft_wrap=True)
+
+    def places(self, places: Sequence[tuple[str, Path]]) -> None:
+        """Where things lie; a path is never broken, so that it can be copied."""
+        width = max(len(name) for name, _ in places)
+        for name, path in places:
+            self._terminal.print(Text.assemble((f"  {name:<{width}}  ", "dim"), str(path)), soft_wrap=True)
+
+    def excerpt(self, title: str, lines: Sequence[str]) -> None:
+        """The last lines of a log."""
+        self.say()
+        self.say(title, style="bold")
+        for line in lines:
+            self.say(f"  {line}", style="dim")
+
+    @contextmanager
+    def _draw(self, steps: Steps) -> Iterator[Callable[[], None]]:
+        live = Live(console=self._terminal, auto_refresh=False, redirect_stdout=False)
+        with live:
+
+            def refresh() -> None:
+                live.update(picture(steps(), time.monotonic()), refresh=True)
+
+            yield refresh
+            refresh()
+
+    @contextmanager
+    def _tell(self, steps: Steps) -> Iterator[Callable[[], None]]:
+        told: dict[str, str] = {}
+
+        def refresh() -> None:
+            for step in steps():
+                if step.title not in told:
+                    told[step.title] = "running"
+                    self._line(beginning(step))
+                if told[step.title] != step.state:
+                    told[step.title] = step.state
+                    self._line(ending(step))
+
+        yield refresh
+        refresh()
+
+    def _line(self, text: str) -> None:
+        self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
+
+
+def beginning(step: Step) -> str:
+    return f"{step.title}: began" + (f" ({step.cause})" if step.cause else "")
+
+
+def ending(step: Step) -> str:
+    detail = f": {step.detail}" if step.detail else ""
+    return f"{step.title}: {step.state} in {step.seconds:.1f} s{detail}"
+
+
+def picture(steps: Sequence[Step], now: float) -> RenderableType:
+    """The list as a terminal shows it; `now` turns the spinner."""
+    table = Table.grid(padding=(0, 1))
+    table.add_column(width=1)
+    table.add_column(no_wrap=True)
+    table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+    table.add_column(justify="right", no_wrap=True)
+    table.expand = True
+    for step in steps:
+        if step.cause:
+            table.add_row("", "", Text(step.cause, style="dim italic"), "")
+        table.add_row(mark(step, now), step.title, middle(step), f"{step.seconds:.1f} s")
+    return Padding(table, (0, 1, 0, 2))
+
+
+def mark(step: Step, now: float) -> Text:
+    spinning = SPINNER[int(now / REFRESH_SECONDS) % len(SPINNER)], "cyan"
+    return Text(*MARKS.get(step.state, spinning))
+
+
+def middle(step: Step) -> RenderableType:
+    """A bar while it is known how much is done, else the words alone."""
+    words = Text(step.detail, style="" if step.state == "failed" else "dim")
+    if step.state != "running" or step.share is None:
+        return words
+    table = Table.grid(padding=(0, 1))
+    table.add_row(ProgressBar(total=1.0, completed=step.share, width=24), words)
+    return table

@@ -1,0 +1,200 @@
+"""One upload and what comes of it on the embedded AWS, step by step, as a person follows it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from assay.events import Upload
+from assay.layout import RunFolder
+from assay.names import JobName, Stage, model_name, run_id
+from assay.summary import Summary
+from assay_local.problem import Problem
+from assay_local.steps import State, Step
+
+if TYPE_CHECKING:
+    from assay_local.cloud import Cloud, Job, Notice
+
+POLL_SECONDS = 0.2
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended, and what its subscribers were told."""
+
+    folder: RunFolder
+    summary: Summary
+    notice: Notice
+    jobs: tuple[Job, ...]
+
+
+class UploadStory:
+    """Puts an archive into the bucket; from there on nothing but events drives it, and this only looks on."""
+
+    def __init__(self, cloud: Cloud, archive: Path, key: str) -> None:
+        self._cloud = cloud
+        self._bucket = cloud.outputs["BucketName"]
+        self._archive = archive
+        self._key = key
+        self._began = time.time()
+        self._uploaded: float | None = None
+        self._told: tuple[Notice, float] | None = None
+        self._upload = Upload(bucket=self._bucket, key=key)
+
+    @property
+    def folder(self) -> RunFolder:
+        upload = self._upload
+        return RunFolder(model_name(upload.key), run_id(upload.bucket, upload.key, upload.version))
+
+    def tell(self, timeout: float) -> Ended:
+        """Upload, and wait for the notice.
+
+        Raises:
+            Problem: nothing moves any more and there is no notice, or the time is over.
+        """
+        s3 = self._cloud.client("s3")
+        self._began = time.time()
+        s3.upload_file(str(self._archive), self._bucket, self._key)
+        version = s3.head_object(Bucket=self._bucket, Key=self._key)["VersionId"]
+        self._upload = Upload(bucket=self._bucket, key=self._key, version=version)
+        self._uploaded = time.time()
+        notice = self._wait(timeout)
+        # The last function still has its books to close: the run leaves the index of active ones after the notice.
+        self._cloud.drain(timeout=60)
+        summary = s3.get_object(Bucket=self._bucket, Key=self.folder.summary_json)["Body"].read()
+        return Ended(self.folder, Summary.model_validate_json(summary), notice, tuple(self._jobs().values()))
+
+    def steps(self) -> list[Step]:
+        """The story so far."""
+        now = time.time()
+        uploaded = f"{self._key}, {size(self._archive.stat().st_size)}"
+        if self._uploaded is None:
+            return [Step("upload", "running", now - self._began, detail=uploaded)]
+        return [
+            Step("upload", "done", self._uploaded - self._began, detail=uploaded),
+            *steps_of(self._upload, self._uploaded, self._cloud.events, self._jobs(), self._told, now),
+        ]
+
+    def _wait(self, timeout: float) -> Notice:
+        run, deadline = self.folder.run, time.monotonic() + timeout
+        while True:
+            moving = self._cloud.waiting()
+            for notice in self._cloud.notices():
+                if notice.attributes.get("run") == run:
+                    self._told = notice, time.time()
+                    return notice
+            if moving is None:
+                raise Problem(f"run {run} came to a halt without a notice: {self._last_error()}")
+            if time.monotonic() > deadline:
+                raise Problem(f"run {run} did not end within {timeout:.0f} s: {moving} still at work (see --timeout)")
+            time.sleep(POLL_SECONDS)
+
+    def _last_error(self) -> str:
+        for invocation in reversed(self._cloud.invocations):
+            if invocation.error is not None:
+                return f"{invocation.function}: {invocation.error.get('errorMessage', invocation.error)}"
+        return "no function was invoked" if not self._cloud.invocations else "no function failed"
+
+    def _jobs(self) -> dict[Stage, Job]:
+        """The run's jobs, the last attempt of each stage."""
+        jobs: dict[Stage, Job] = {}
+        for job in self._cloud.jobs():
+            name = JobName.parse(job.name, job.name.partition("-")[0])
+            if name is not None and name.run == self.folder.run:
+                jobs[name.stage] = job
+        return jobs
+
+
+def steps_of(
+    upload: Upload,
+    uploaded: float,
+    events: Sequence[Event],
+    jobs: Mapping[Stage, Job],
+    told: tuple[Notice, float] | None,
+    now: float,
+) -> list[Step]:
+    """What the events, the jobs and the notice show of a run; times are epoch seconds."""
+    steps: list[Step] = []
+    evaluation, explanation = jobs.get("evaluation"), jobs.get("explanation")
+    over = now if told is None else told[1]
+    last = uploaded
+    if any(is_upload(event, upload) for event in events):
+        steps.append(job_step("evaluation", "Object Created → start_evaluation", evaluation, last, over, told))
+    if evaluation is not None and "Completed" in states(evaluation, events):
+        last = seconds(evaluation.ended, last)
+        cause = "evaluation job Completed → start_explanation"
+        if explanation is not None or told is None:
+            steps.append(job_step("explanation", cause, explanation, last, over, told))
+    cause = ""
+    for job, stage in ((explanation, "explanation"), (evaluation, "evaluation")):
+        ended = set() if job is None else states(job, events) & ENDS
+        if job is not None and ended and (stage == "explanation" or ended != {"Completed"}):
+            last = seconds(job.ended, last)
+            cause = f"{stage} job {', '.join(sorted(ended))} → publish_summary"
+            break
+    if cause or told is not None:
+        detail = "" if told is None else "summary written, subscribers told"
+        steps.append(Step("summary", "running" if told is None else "done", over - last, cause, detail))
+    return steps
+
+
+ENDS = frozenset({"Completed", "Failed", "Stopped"})
+
+
+def job_step(
+    stage: Stage, cause: str, job: Job | None, began: float, over: float, told: tuple[Notice, float] | None
+) -> Step:
+    if job is None:  # its function has not started it, or has found that there is nothing to start
+        return Step(
+            stage, "running" if told is None else "failed", over - began, cause, "" if not told else "not reached"
+        )
+    state: State = "running" if job.ended is None else "done" if job.status == "Completed" else "failed"
+    detail, share = progress(job.progress)
+    if state == "failed":
+        detail = job.exit_message or job.failure_reason or job.status
+    return Step(stage, state, seconds(job.ended, over) - began, cause, detail, share)
+
+
+def progress(told: Mapping[str, Any] | None) -> tuple[str, float | None]:
+    """A job's progress in words, and as a share of the whole."""
+    if not told:
+        return "", None
+    done, total = told.get("done") or 0, told.get("total") or 0
+    if not total:
+        return str(told.get("stage", "")), None
+    return f"{done:,} of {total:,} {told.get('unit', '')}".rstrip(), min(done / total, 1.0)
+
+
+def is_upload(event: Event, upload: Upload) -> bool:
+    detail = event["detail"]
+    return event["detail-type"] == "Object Created" and (
+        (detail["bucket"]["name"], detail["object"]["key"], detail["object"].get("version-id", ""))
+        == (upload.bucket, upload.key, upload.version)
+    )
+
+
+def states(job: Job, events: Sequence[Event]) -> set[str]:
+    """The states of a job that the bus was told of."""
+    return {
+        event["detail"]["ProcessingJobStatus"]
+        for event in events
+        if event["source"] == "aws.sagemaker" and event["detail"].get("ProcessingJobName") == job.name
+    }
+
+
+def seconds(time_of: datetime | None, otherwise: float) -> float:
+    return otherwise if time_of is None else time_of.timestamp()
+
+
+def size(number: float) -> str:
+    """Bytes for people: `1.2 MB`."""
+    for unit in ("bytes", "kB", "MB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit != "MB" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"
