@@ -48,6 +48,11 @@ build:  ## build functions and layers for `sam deploy`
 	@$(SETUP) sam
 	$(SAM) build
 
+.PHONY: images
+images:  ## build the images of the two jobs (needs Docker)
+	docker build --file containers/evaluator/Dockerfile --tag assay-evaluator .
+	docker build --file containers/explainer/Dockerfile --tag assay-explainer .
+
 .PHONY: deploy
 deploy: build  ## build, then deploy with guidance (needs AWS credentials)
 	$(SAM) deploy --guided
