@@ -1,0 +1,252 @@
+"""Metrics of classifiers: pure functions, each with its formula; how they get their intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.evaluation import Metric
+from evaluator.intervals import percentiles, resample_confusion, resample_weights, wilson
+
+Array = NDArray[np.float64]
+Counts = NDArray[np.int64]
+OfWeights = Callable[[Array], Array]
+"""(resamples, samples) → (resamples,)"""
+
+SEED = 0
+"""Of the resampling: the same data and scores give the same intervals."""
+
+
+@dataclass(frozen=True)
+class Classified:
+    """What a classifier said."""
+
+    true: NDArray[np.int64]
+    """(samples,) class numbers"""
+    predicted: NDArray[np.int64]
+    """(samples,)"""
+    probabilities: Array
+    """(samples, K): the scores, one a class."""
+    labels: tuple[str, ...]
+
+    @property
+    def counts(self) -> Counts:
+        """The confusion matrix (K, K): rows are true classes, columns predicted ones."""
+        k = len(self.labels)
+        return np.bincount(self.true * k + self.predicted, minlength=k * k).reshape(k, k).astype(np.int64)
+
+
+def classify(scores: Array, threshold: float, positive: int) -> tuple[NDArray[np.int64], Array]:
+    """From a model's scores to predicted classes and a score a class.
+
+    Args:
+        scores: (samples, outputs).
+        threshold: for two classes, the positive class's score from which it is predicted.
+        positive: the positive class's number; the one output of a model that has one is its score.
+
+    Returns:
+        predicted (samples,) and scores (samples, K).
+    """
+    if scores.shape[1] == 1:
+        both = np.empty((len(scores), 2))
+        both[:, positive], both[:, 1 - positive] = scores[:, 0], 1 - scores[:, 0]
+        scores = both
+    if scores.shape[1] == 2:
+        return np.where(scores[:, positive] >= threshold, positive, 1 - positive).astype(np.int64), scores
+    return scores.argmax(axis=1).astype(np.int64), scores
+
+
+def of_confusion(counts: Counts) -> dict[str, Array]:
+    """Metrics that need no more than the confusion matrix, as scikit-learn defines them (zero_division=0).
+
+    Args:
+        counts: (…, K, K), rows are true classes.
+
+    Returns:
+        name → (…); a class that is neither in the labels nor predicted counts in no average. NaN: kappa and MCC of
+        one single class.
+    """
+    of_class = per_class(counts)
+    support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    n = support.sum(axis=-1)
+    right = np.trace(counts, axis1=-2, axis2=-1)
+    result = {"accuracy": right / n, "balanced_accuracy": _mean(of_class["recall"], support > 0)}
+    for name, values in of_class.items():
+        result[f"{name}_macro"] = _mean(values, support + predicted > 0)
+        result[f"{name}_weighted"] = (values * support).sum(axis=-1) / n
+    by_chance = (support * predicted).sum(axis=-1)
+    squares_true, squares_predicted = (support**2).sum(axis=-1), (predicted**2).sum(axis=-1)
+    # Gorodkin 2004: the correlation of true and predicted classes
+    spread = np.sqrt((n**2 - squares_predicted).astype(float)) * np.sqrt((n**2 - squares_true).astype(float))
+    one_class = squares_true == n**2
+    result["mcc"] = np.where(one_class, np.nan, _divide(right * n - by_chance, spread))
+    # Cohen 1960: agreement beyond chance
+    result["kappa"] = np.where(one_class, np.nan, _divide(right * n - by_chance, n**2 - by_chance))
+    return result
+
+
+def per_class(counts: Counts) -> dict[str, Array]:
+    """Precision, recall and F1 of each class against all others: (…, K, K) → name → (…, K)."""
+    right = np.diagonal(counts, axis1=-2, axis2=-1)
+    support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    return {
+        "precision": _divide(right, predicted),
+        "recall": _divide(right, support),
+        "f1": _divide(2 * right, support + predicted),
+    }
+
+
+def log_losses(true: NDArray[np.int64], probabilities: Array) -> Array:
+    """-log of the true class's probability, of each sample; kept finite as scikit-learn does, by the precision."""
+    normalised = probabilities / probabilities.sum(axis=1, keepdims=True)
+    own = normalised[np.arange(len(true)), true]
+    eps = np.finfo(np.float64).eps
+    losses: Array = -np.log(np.clip(own, eps, 1 - eps))
+    return losses
+
+
+def brier_scores(true: NDArray[np.int64], probabilities: Array) -> Array:
+    """Squared distance between probabilities and truth, summed over the classes (Brier 1950), of each sample."""
+    truth = np.zeros_like(probabilities)
+    truth[np.arange(len(true)), true] = 1
+    scores: Array = ((probabilities - truth) ** 2).sum(axis=1)
+    return scores
+
+
+def roc_auc(is_class: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
+    """The chance that a sample of the class scores higher than one that is not, ties counting half.
+
+    Args:
+        is_class, scores: (samples,).
+        weights: (resamples, samples).
+
+    Returns:
+        (resamples,); NaN where a resample has one of the two kinds only.
+    """
+    order = np.argsort(scores, kind="stable")
+    ties = np.concatenate([[0], np.flatnonzero(np.diff(scores[order])) + 1])
+    ordered = weights[:, order]
+    inside = np.add.reduceat(ordered * is_class[order], ties, axis=1)
+    outside = np.add.reduceat(ordered * ~is_class[order], ties, axis=1)
+    below = np.cumsum(outside, axis=1) - outside
+    pairs = inside.sum(axis=1) * outside.sum(axis=1)
+    return _divide((inside * (below + outside / 2)).sum(axis=1), pairs, otherwise=np.nan)
+
+
+def are_probabilities(scores: Array) -> bool:
+    """Whether rows are probabilities: between 0 and 1, adding up to 1, within a float16's precision."""
+    return bool((scores >= -1e-6).all() and (scores <= 1 + 1e-6).all() and np.abs(scores.sum(axis=1) - 1).max() < 1e-2)
+
+
+def measure(found: Classified, positive: int | None = None) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+    """All metrics with 95 % intervals: those of all samples, and name → class → metric.
+
+    positive: of two classes, the one whose precision, recall and F1 are also those of all samples.
+    """
+    rng = np.random.default_rng(SEED)
+    counts, n = found.counts, len(found.true)
+    resampled = resample_confusion(counts, rng)
+    resampled_metrics = of_confusion(resampled)
+    metrics = {
+        name: _metric(float(value), percentiles(resampled_metrics[name]), n)
+        for name, value in of_confusion(counts).items()
+    }
+    metrics["accuracy"] = _rate(int(np.trace(counts)), n, "")
+    metrics |= _of_scores(found, rng)
+    classes = _of_classes(found, counts, resampled)
+    if positive is not None:
+        metrics |= {name: of_class[found.labels[positive]] for name, of_class in classes.items()}
+    metrics["accuracy_best_constant"] = Metric(value=float(counts.sum(axis=1).max() / n), n=n)
+    return metrics, classes
+
+
+def _of_classes(found: Classified, counts: Counts, resampled: Counts) -> dict[str, dict[str, Metric]]:
+    f1, resampled_f1 = per_class(counts)["f1"], per_class(resampled)["f1"]
+    result: dict[str, dict[str, Metric]] = {"precision": {}, "recall": {}, "f1": {}}
+    for index, label in enumerate(found.labels):
+        right, support, predicted = (
+            int(x) for x in (counts[index, index], counts[index].sum(), counts[:, index].sum())
+        )
+        result["precision"][label] = _rate(right, predicted, "never predicted")
+        result["recall"][label] = _rate(right, support, "no sample of this class")
+        if support:
+            result["f1"][label] = _metric(float(f1[index]), percentiles(resampled_f1[:, index]), support)
+        else:
+            result["f1"][label] = Metric(reason="no sample of this class", n=0, higher_is_better=True)
+    return result
+
+
+def _of_scores(found: Classified, rng: np.random.Generator) -> dict[str, Metric]:
+    """The metrics that need scores: each is a function of weights, so one pass over resampled weights serves all."""
+    n = len(found.true)
+    functions: dict[str, OfWeights] = {}
+    missing: dict[str, str] = {}
+    broken = int((~np.isfinite(found.probabilities)).any(axis=1).sum())
+    if broken:
+        missing = dict.fromkeys(("log_loss", "brier", "roc_auc"), f"the scores of {broken} samples are not finite")
+    else:
+        if are_probabilities(found.probabilities):
+            losses = log_losses(found.true, found.probabilities)
+            squares = brier_scores(found.true, found.probabilities)
+            functions |= {
+                "log_loss": lambda weights: weights @ losses / n,
+                "brier": lambda weights: weights @ squares / n,
+            }
+        else:
+            missing = dict.fromkeys(("log_loss", "brier"), "the scores are not probabilities that add up to 1")
+        if len(np.unique(found.true)) > 1:
+            functions["roc_auc"] = lambda weights: _roc_auc_macro(found, weights)
+        else:
+            missing["roc_auc"] = "only one class in the labels"
+    resampled = _resampled(functions, resample_weights(found.true, rng)) if functions else {}
+    metrics = {
+        name: _metric(float(function(np.ones((1, n)))[0]), percentiles(resampled[name]), n, name == "roc_auc")
+        for name, function in functions.items()
+    }
+    absent = {name: Metric(reason=why, n=n, higher_is_better=name == "roc_auc") for name, why in missing.items()}
+    return metrics | absent
+
+
+def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Array]) -> dict[str, Array]:
+    parts: dict[str, list[Array]] = {name: [] for name in functions}
+    for weights in portions:
+        for name, function in functions.items():
+            parts[name].append(function(weights))
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _roc_auc_macro(found: Classified, weights: Array) -> Array:
+    """One class against all others, the mean over the classes that there are; of two classes that of the second."""
+    classes = [1] if len(found.labels) == 2 else list(np.unique(found.true))
+    mean: Array = np.mean([roc_auc(found.true == c, found.probabilities[:, c], weights) for c in classes], axis=0)
+    return mean
+
+
+def _rate(right: int, n: int, none: str) -> Metric:
+    """A plain rate; `none` says why there is none when n is 0."""
+    if not n:
+        return Metric(reason=none, n=0, higher_is_better=True)
+    low, high = wilson(right, n)
+    return Metric(value=right / n, low=low, high=high, n=n, higher_is_better=True)
+
+
+def _metric(value: float, interval: tuple[float, float] | None, n: int, higher_is_better: bool = True) -> Metric:
+    if not np.isfinite(value):
+        return Metric(reason="only one class in the labels", n=n, higher_is_better=higher_is_better)
+    low, high = interval if interval is not None else (None, None)
+    return Metric(value=value, low=low, high=high, n=n, higher_is_better=higher_is_better)
+
+
+def _mean(values: Array, where: NDArray[np.bool_]) -> Array:
+    return _divide((values * where).sum(axis=-1), where.sum(axis=-1))
+
+
+def _divide(a: NDArray[np.generic], b: NDArray[np.generic], otherwise: float = 0.0) -> Array:
+    """a / b, and `otherwise` where b is 0."""
+    top, bottom = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    shape = np.broadcast_shapes(top.shape, bottom.shape)
+    result: Array = np.divide(top, bottom, out=np.full(shape, otherwise), where=bottom != 0)
+    return result

@@ -1,0 +1,143 @@
+"""Pictures with an annotation file, scored in a stream: threads decode the next ones while the model works."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import BadData
+from assay.policy import Data
+from evaluator.scored import Sample, Scored, Unreadable
+from job.progress import Progress
+from model.images import read_image
+from model.load import Model
+from model.preprocessing import ImagePreprocessor
+from model.rows import open_csv
+
+BATCH = 32
+"""Pictures a call of the model; at 224 px a batch has 19 MB."""
+DECODERS = 2
+
+_NAME_COLUMN = "class_name"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A line of the annotation file."""
+
+    row: int
+    file: str
+    label: str
+    name: str
+    """The class's name for people, or the label."""
+    columns: dict[str, str]
+
+
+def read_annotations(path: Path, data: Data) -> list[Annotation]:
+    """The lines of the annotation file; raises BadData when it has none or a column is missing."""
+    file = open_csv(path)
+    file_column = file.column(data.file, "data.file")
+    label_column = file.column("class_id" if data.label is None else data.label, "data.label")
+    name_column = label_column
+    if data.names is not None:
+        name_column = file.column(data.names, "data.names")
+    elif _NAME_COLUMN in file.header:
+        name_column = file.header.index(_NAME_COLUMN)
+    annotations = [
+        Annotation(
+            row,
+            line.cells[file_column],
+            line.cells[label_column],
+            line.cells[name_column],
+            dict(zip(file.header, line.cells, strict=True)),
+        )
+        for row, line in enumerate(file.rows())
+    ]
+    if not annotations:
+        raise BadData(f"{path.name}: no rows after the header")
+    return annotations
+
+
+def find_pictures(folder: Path, annotations: list[Annotation]) -> dict[str, Path]:
+    """Each annotated file → where it lies: at that path below the folder, or the one file of that name.
+
+    Raises:
+        BadData: not one of the annotated files is there.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    by_path = {path.relative_to(folder).as_posix(): path for path in files}
+    by_name: dict[str, Path | None] = {}
+    for path in files:
+        by_name[path.name] = None if path.name in by_name else path  # two of a name: neither is meant
+    found = {}
+    for annotation in annotations:
+        path_or_none = by_path.get(annotation.file) or by_name.get(PurePosixPath(annotation.file).name)
+        if path_or_none is not None:
+            found[annotation.file] = path_or_none
+    if not found:
+        raise BadData(
+            f"none of the {len(annotations)} annotated pictures is in the data: expected {annotations[0].file}, "
+            f"found {len(files)} files" + (f" such as {min(by_path)}" if files else "")
+        )
+    return found
+
+
+def score_images(
+    annotations: list[Annotation],
+    pictures: dict[str, Path],
+    model: Model,
+    preprocessor: ImagePreprocessor,
+    unreadable: Unreadable,
+    progress: Progress,
+) -> Scored:
+    """Ask the model about every picture that can be read."""
+    samples: list[Sample] = []
+    scores: list[NDArray[np.float64]] = []
+    done = 0
+
+    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]] | str:
+        path = pictures.get(annotation.file)
+        if path is None:
+            return f"{annotation.file}: no such file"
+        try:
+            prepared = preprocessor.prepare(read_image(path))
+        except BadData as error:
+            return str(error)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        return Sample(annotation.file, annotation.row, annotation.label, digest, annotation.columns), prepared
+
+    with ThreadPoolExecutor(DECODERS) as pool:
+        following = [pool.submit(read, annotation) for annotation in annotations[:BATCH]]
+        for batch in _batches(annotations):
+            current = following
+            following = [pool.submit(read, annotation) for annotation in annotations[done + len(batch) :][:BATCH]]
+            inputs = []
+            for future in current:
+                result = future.result()
+                if isinstance(result, str):
+                    unreadable.add(result)
+                else:
+                    samples.append(result[0])
+                    inputs.append(result[1])
+            if inputs:
+                scores.append(model.predict(np.stack(inputs)))
+            done += len(batch)
+            progress.report("evaluating", done, len(annotations), "images")
+    unreadable.check()
+    if not samples:
+        raise BadData(f"no picture can be read: {unreadable.named[0]}")
+    return Scored(samples, np.concatenate(scores))
+
+
+def _batches(annotations: list[Annotation]) -> Iterator[list[Annotation]]:
+    rest = iter(annotations)
+    while batch := list(islice(rest, BATCH)):
+        yield batch

@@ -1,0 +1,94 @@
+"""What an evaluation job is asked for, and where its parts lie."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pydantic import ValidationError
+
+from assay.errors import BadData, BadModel, BadSettings
+from assay.evaluation import ModelFacts
+from assay.layout import ARCHIVE_NAME
+from assay.policy import Policy, Preprocessing
+from evaluator.outputs import Outputs
+from job.folders import Folders
+from job.progress import Progress
+from model.archive import sha256, unpack
+from model.load import Model, load_model
+
+
+@dataclass(frozen=True)
+class Request:
+    """One job."""
+
+    folders: Folders
+    progress: Progress
+    policy: Policy
+    outputs: Outputs
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time of each part, filled as they end."""
+
+    @property
+    def archive(self) -> Path:
+        return self.folders.input("model") / ARCHIVE_NAME
+
+    @property
+    def dataset(self) -> Path:
+        """The folder of the data; raises BadData when it is missing or empty."""
+        folder = self.folders.input("dataset")
+        if not any(path.is_file() for path in folder.rglob("*")):
+            raise BadData(f"no data: nothing lies at {self.policy.data.source}")
+        return folder
+
+    @property
+    def annotations(self) -> Path:
+        """The annotation file."""
+        files = sorted(path for path in self.folders.input("annotations").rglob("*") if path.is_file())
+        if len(files) != 1:
+            raise BadData(f"expected one annotation file at {self.policy.data.annotations}, found {len(files)}")
+        return files[0]
+
+    def preprocessing(self, model_folder: Path) -> Preprocessing | None:
+        """How pictures become the model's input: the policy says it, else `assay.json` in the archive."""
+        if self.policy.preprocessing != Preprocessing():
+            return self.policy.preprocessing
+        beside = model_folder / "assay.json"
+        if not beside.exists():
+            return None
+        try:
+            return Preprocessing.model_validate_json(beside.read_bytes())
+        except ValidationError as error:
+            raise BadModel(f"assay.json in the archive does not say how to prepare pictures: {error}") from error
+
+    @contextmanager
+    def model(self) -> Iterator[tuple[Model, Path]]:
+        """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
+        if not self.archive.exists():
+            raise BadSettings(f"no {self.archive}: the job has no input `model`")
+        with TemporaryDirectory(prefix="model-") as temporary:
+            folder = Path(temporary) / "model"
+            with self.timed("unpack"):
+                unpack(self.archive, folder)
+            with self.timed("load"):
+                model = load_model(folder)
+            yield model, folder
+
+    def facts(self, model: Model) -> ModelFacts:
+        return ModelFacts(
+            format=model.format,
+            runtime=model.runtime,
+            archive_sha256=sha256(self.archive),
+            inputs=model.inputs,
+            outputs=model.outputs,
+        )
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self.seconds[part] = round(time.monotonic() - began, 3)
