@@ -49,9 +49,9 @@ build:  ## build functions and layers for `sam deploy`
 	$(SAM) build
 
 .PHONY: images
-images:  ## build the images of the two jobs (needs Docker)
-	docker build --file containers/evaluator/Dockerfile --tag assay-evaluator .
-	docker build --file containers/explainer/Dockerfile --tag assay-explainer .
+images:  ## build the two jobs' images (needs Docker; for SageMaker: PLATFORM=linux/amd64)
+	docker build $(if $(PLATFORM),--platform $(PLATFORM)) --tag assay-evaluator --file containers/evaluator/Dockerfile .
+	docker build $(if $(PLATFORM),--platform $(PLATFORM)) --tag assay-explainer --file containers/explainer/Dockerfile .
 
 .PHONY: deploy
 deploy: build  ## build, then deploy with guidance (needs AWS credentials)
