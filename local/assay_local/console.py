@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from rich.console import Console as Terminal
-from rich.console import Group, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.padding import Padding
-from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.rule import Rule
 from rich.table import Table
@@ -46,10 +45,7 @@ class Console:
 
     def title(self, text: str) -> None:
         self.say()
-        if self._live:
-            self._terminal.print(Rule(Text(text, style="bold"), align="left", style="dim"))
-        else:
-            self.say(f"== {text}")
+        self._rule(text, "bold")
 
     @contextmanager
     def following(self, steps: Steps) -> Iterator[None]:
@@ -77,34 +73,27 @@ class Console:
                 raise failed[0]
 
     def notice(self, notice: Notice) -> None:
-        """A notice as a subscriber gets it."""
-        verdict = notice.attributes.get("verdict", "")
-        subject, message = notice.subject or "", notice.message.rstrip()
-        if not self._live:
-            for line in ("", "Notice", f"Subject: {subject}", "", message):
-                self.say(line)
-            return
+        """A notice as a subscriber gets it; an address in it is never broken, so that it can be copied."""
+        style = VERDICT_STYLES.get(notice.attributes.get("verdict", ""), "")
+        self.say()
+        self._rule("the notice, as a subscriber gets it", style)
+        for text in (Text(notice.subject or "", style="bold"), Text(), Text(notice.message.rstrip())):
+            if self._live:
+                self._terminal.print(text, overflow="ignore", crop=False)
+            else:
+                self._terminal.print(text, soft_wrap=True)
+        self._rule("", style)
+
+    def verdict(self, verdict: str) -> None:
         self.say()
         self._terminal.print(
-            Panel(
-                Group(Text(subject, style="bold"), Text(), Text(message)),
-                title="the notice, as a subscriber gets it",
-                title_align="left",
-                border_style=VERDICT_STYLES.get(verdict, ""),
-                padding=(1, 2),
-            )
+            Text.assemble(("  verdict       ", "dim"), (verdict.upper(), f"bold {VERDICT_STYLES.get(verdict, '')}"))
         )
 
-    def verdict(self, verdict: str, headline: str) -> None:
-        style = VERDICT_STYLES.get(verdict, "")
-        self.say()
-        self._terminal.print(Text.assemble((verdict.upper(), f"bold {style}"), f"  {headline}"), soft_wrap=True)
-
     def places(self, places: Sequence[tuple[str, Path]]) -> None:
-        """Where things lie; a path is never broken, so that it can be copied."""
-        width = max(len(name) for name, _ in places)
+        """Where things lie, from where the person stands; a path is never broken, so that it can be copied."""
         for name, path in places:
-            self._terminal.print(Text.assemble((f"  {name:<{width}}  ", "dim"), str(path)), soft_wrap=True)
+            self._terminal.print(Text.assemble((f"  {name:<13} ", "dim"), shown(path)), soft_wrap=True)
 
     def excerpt(self, title: str, lines: Sequence[str]) -> None:
         """The last lines of a log."""
@@ -112,6 +101,12 @@ class Console:
         self.say(title, style="bold")
         for line in lines:
             self.say(f"  {line}", style="dim")
+
+    def _rule(self, text: str, style: str) -> None:
+        if self._live:
+            self._terminal.print(Rule(Text(text, style=style), align="left", style="dim"))
+        else:
+            self.say(f"== {text}".rstrip())
 
     @contextmanager
     def _draw(self, steps: Steps) -> Iterator[Callable[[], None]]:
@@ -144,6 +139,12 @@ class Console:
         self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
 
+def shown(path: Path) -> str:
+    """A path as short as it is right: from the working folder where it lies below that."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path) + ("/" if path.is_dir() else "")
+
+
 def beginning(step: Step) -> str:
     return f"{step.title}: began" + (f" ({step.cause})" if step.cause else "")
 
@@ -157,7 +158,7 @@ def picture(steps: Sequence[Step], now: float) -> RenderableType:
     """The list as a terminal shows it; `now` turns the spinner."""
     table = Table.grid(padding=(0, 1))
     table.add_column(width=1)
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=15)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(justify="right", no_wrap=True)
     table.expand = True

@@ -136,7 +136,7 @@ def close(ended: list[Ended], results: Results, console: Console) -> int:
     ]
     console.title("The end")
     console.places(
-        [(f"report of act {n}", results.path(end.folder.summary_html)) for n, end in enumerate(ended, start=1)]
+        [(f"report, act {n}", results.path(end.folder.summary_html)) for n, end in enumerate(ended, start=1)]
         + [("all results", results.folder)]
     )
     console.say()

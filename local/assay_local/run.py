@@ -28,6 +28,8 @@ Explainer = Literal["assay", "clarify"]
 
 EXIT_CODES: Mapping[Verdict, int] = {"pass": 0, "not judged": 0, "fail": 1, "error": 2, "inconclusive": 3}
 LOG_LINES = 20
+BY_PARTS = 8 << 20
+"""Bytes from which a file is uploaded by parts."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 VERSION = re.compile(r"v?\d[\d._-]*", re.IGNORECASE)
 
@@ -93,7 +95,10 @@ def upload(s3: Any, bucket: str, folder: str, files: Sequence[tuple[str, Path]],
     """Upload files below a folder of the bucket."""
     total = sum(path.stat().st_size for _, path in files)
     for number, (name, path) in enumerate(files, start=1):
-        s3.upload_file(str(path), bucket, folder + name)
+        if path.stat().st_size < BY_PARTS:
+            s3.put_object(Bucket=bucket, Key=folder + name, Body=path.read_bytes())  # in half the time
+        else:
+            s3.upload_file(str(path), bucket, folder + name)
         task.share, task.detail = number / len(files), f"{number:,} of {len(files):,} files"
     task.detail = f"{len(files):,} {'file' if len(files) == 1 else 'files'}, {size(total)}"
 
@@ -114,7 +119,7 @@ def judge(cloud: Cloud, archive: Path, key: str, results: Results, console: Cons
         if job.status != "Completed":
             show_log(job, console)
     console.notice(ended.notice)
-    console.verdict(ended.summary.verdict, ended.summary.headline)
+    console.verdict(ended.summary.verdict)
     console.places(list(places(ended, results)))
     return ended
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,7 @@ class UploadStory:
         self._key = key
         self._began = time.time()
         self._uploaded: float | None = None
-        self._told: tuple[Notice, float] | None = None
+        self._told: float | None = None
         self._upload = Upload(bucket=self._bucket, key=key)
 
     @property
@@ -77,7 +76,14 @@ class UploadStory:
             return [Step("upload", "running", now - self._began, detail=uploaded)]
         return [
             Step("upload", "done", self._uploaded - self._began, detail=uploaded),
-            *steps_of(self._upload, self._uploaded, self._cloud.events, self._jobs(), self._told, now),
+            *steps_of(
+                self._upload,
+                self._uploaded,
+                self._cloud.events,
+                self._jobs(),
+                self._told is not None,
+                self._told or now,
+            ),
         ]
 
     def _wait(self, timeout: float) -> Notice:
@@ -86,7 +92,7 @@ class UploadStory:
             moving = self._cloud.waiting()
             for notice in self._cloud.notices():
                 if notice.attributes.get("run") == run:
-                    self._told = notice, time.time()
+                    self._told = time.time()
                     return notice
             if moving is None:
                 raise Problem(f"run {run} came to a halt without a notice: {self._last_error()}")
@@ -111,84 +117,77 @@ class UploadStory:
 
 
 def steps_of(
-    upload: Upload,
-    uploaded: float,
-    events: Sequence[Event],
-    jobs: Mapping[Stage, Job],
-    told: tuple[Notice, float] | None,
-    now: float,
+    upload: Upload, uploaded: float, events: Sequence[Event], jobs: Mapping[Stage, Job], told: bool, over: float
 ) -> list[Step]:
-    """What the events, the jobs and the notice show of a run; times are epoch seconds."""
+    """What the bus, the jobs and the notice show of a run.
+
+    Args:
+        uploaded: when the archive was there, in epoch seconds.
+        told: whether the notice has come.
+        over: when it came, or now.
+    """
     steps: list[Step] = []
     evaluation, explanation = jobs.get("evaluation"), jobs.get("explanation")
-    over = now if told is None else told[1]
-    last = uploaded
-    if any(is_upload(event, upload) for event in events):
-        steps.append(job_step("evaluation", "Object Created → start_evaluation", evaluation, last, over, told))
-    if evaluation is not None and "Completed" in states(evaluation, events):
-        last = seconds(evaluation.ended, last)
+    if any(is_of_upload(event, upload) for event in events):
+        steps.append(job_step("evaluation", "Object Created → start_evaluation", evaluation, uploaded, told, over))
+    if "Completed" in ends(evaluation, events) and (explanation is not None or not told):
         cause = "evaluation job Completed → start_explanation"
-        if explanation is not None or told is None:
-            steps.append(job_step("explanation", cause, explanation, last, over, told))
-    cause = ""
-    for job, stage in ((explanation, "explanation"), (evaluation, "evaluation")):
-        ended = set() if job is None else states(job, events) & ENDS
-        if job is not None and ended and (stage == "explanation" or ended != {"Completed"}):
-            last = seconds(job.ended, last)
-            cause = f"{stage} job {', '.join(sorted(ended))} → publish_summary"
-            break
-    if cause or told is not None:
-        detail = "" if told is None else "summary written, subscribers told"
-        steps.append(Step("summary", "running" if told is None else "done", over - last, cause, detail))
+        steps.append(job_step("explanation", cause, explanation, ended(evaluation, uploaded), told, over))
+    cause = summary_cause(ends(evaluation, events), ends(explanation, events))
+    if cause or told:
+        began = ended(explanation or evaluation, uploaded)
+        detail = "written, and subscribers told" if told else "starting"
+        steps.append(Step("summary", "done" if told else "running", over - began, cause, detail))
     return steps
 
 
-ENDS = frozenset({"Completed", "Failed", "Stopped"})
-
-
-def job_step(
-    stage: Stage, cause: str, job: Job | None, began: float, over: float, told: tuple[Notice, float] | None
-) -> Step:
-    if job is None:  # its function has not started it, or has found that there is nothing to start
-        return Step(
-            stage, "running" if told is None else "failed", over - began, cause, "" if not told else "not reached"
-        )
-    state: State = "running" if job.ended is None else "done" if job.status == "Completed" else "failed"
+def job_step(stage: Stage, cause: str, job: Job | None, began: float, told: bool, over: float) -> Step:
+    if job is None:  # not started yet, or there is nothing to start
+        return Step(stage, "failed" if told else "running", over - began, cause, "not reached" if told else "starting")
     detail, share = progress(job.progress)
+    state: State = "running" if job.ended is None else "done" if job.status == "Completed" else "failed"
     if state == "failed":
         detail = job.exit_message or job.failure_reason or job.status
-    return Step(stage, state, seconds(job.ended, over) - began, cause, detail, share)
+    return Step(stage, state, ended(job, over) - began, cause, detail, share)
+
+
+def summary_cause(evaluation: Sequence[str], explanation: Sequence[str]) -> str:
+    """Which job's end brings the summary; empty where no job's does."""
+    if explanation:
+        return f"explanation job {explanation[0]} → publish_summary"
+    if evaluation and evaluation[0] != "Completed":
+        return f"evaluation job {evaluation[0]} → publish_summary"
+    return ""
+
+
+def is_of_upload(event: Event, upload: Upload) -> bool:
+    if event["detail-type"] != "Object Created":
+        return False
+    bucket, found = event["detail"]["bucket"], event["detail"]["object"]
+    return (bucket["name"], found["key"], found.get("version-id", "")) == (upload.bucket, upload.key, upload.version)
+
+
+def ends(job: Job | None, events: Sequence[Event]) -> list[str]:
+    """How a job ended, as often as the bus was told."""
+    if job is None:
+        return []
+    changes = (event["detail"] for event in events if event["source"] == "aws.sagemaker")
+    states = [change["ProcessingJobStatus"] for change in changes if change["ProcessingJobName"] == job.name]
+    return [state for state in states if state in ("Completed", "Failed", "Stopped")]
+
+
+def ended(job: Job | None, otherwise: float) -> float:
+    return otherwise if job is None or job.ended is None else job.ended.timestamp()
 
 
 def progress(told: Mapping[str, Any] | None) -> tuple[str, float | None]:
     """A job's progress in words, and as a share of the whole."""
     if not told:
-        return "", None
+        return "starting", None
     done, total = told.get("done") or 0, told.get("total") or 0
     if not total:
         return str(told.get("stage", "")), None
     return f"{done:,} of {total:,} {told.get('unit', '')}".rstrip(), min(done / total, 1.0)
-
-
-def is_upload(event: Event, upload: Upload) -> bool:
-    detail = event["detail"]
-    return event["detail-type"] == "Object Created" and (
-        (detail["bucket"]["name"], detail["object"]["key"], detail["object"].get("version-id", ""))
-        == (upload.bucket, upload.key, upload.version)
-    )
-
-
-def states(job: Job, events: Sequence[Event]) -> set[str]:
-    """The states of a job that the bus was told of."""
-    return {
-        event["detail"]["ProcessingJobStatus"]
-        for event in events
-        if event["source"] == "aws.sagemaker" and event["detail"].get("ProcessingJobName") == job.name
-    }
-
-
-def seconds(time_of: datetime | None, otherwise: float) -> float:
-    return otherwise if time_of is None else time_of.timestamp()
 
 
 def size(number: float) -> str:
