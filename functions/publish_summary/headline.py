@@ -36,11 +36,14 @@ def reasons(gates: Sequence[GateOutcome], most: int = 3) -> str:
 
 def champions_and_drops(summary: Summary) -> str:
     """What broke beside the champion: its value where a failed gate has one, and the classes that lost most."""
-    parts = [
-        f"the champion's {name_of(gate.metric, gate.of)} is {number(gate.champion)}"
-        for gate in summary.gates
-        if gate.counts_as == "fail" and gate.champion is not None and "champion" not in gate.reason
-    ][:1]
+    failed = [gate for gate in summary.gates if gate.counts_as == "fail"]
+    parts = []
+    if not any("champion" in gate.reason for gate in failed):
+        parts = [
+            f"the champion's {name_of(gate.metric, gate.of)} is {number(gate.champion)}"
+            for gate in failed[:1]
+            if gate.champion is not None
+        ]
     drops = worst_drops(summary.changes)
     if drops:
         parts.append("worst: " + ", ".join(drop_in_words(drop) for drop in drops))

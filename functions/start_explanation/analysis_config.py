@@ -108,7 +108,7 @@ def baseline_rows(rows: Sequence[Any] | str, names: Sequence[str]) -> list[list[
 
 def shap_of_images(asked: Explain) -> dict[str, Any]:
     """A colour as the baseline is ours alone; without one both engines take white noise."""
-    compactness = asked.segment_compactness
+    compactness = float(asked.segment_compactness)
     shap: dict[str, Any] = {
         "num_samples": asked.num_samples or IMAGE_COALITIONS,
         "agg_method": "mean_abs",

@@ -8,7 +8,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from assay.errors import BadPolicy
-from assay.layout import policy_keys
+from assay.layout import POLICY_NAME, policy_keys
 from assay.policy import Policy, read_policy
 from assay_aws.clients import s3
 from assay_aws.refusals import denial_is_a_setting, is_not_found
@@ -31,8 +31,11 @@ def find_policy(bucket: str, archive_key: str) -> tuple[str, Policy]:
         content = _read(bucket, key, where)
         if content is not None:
             return where, read_policy(parse_yaml(content, where), where)
-    places = ", ".join(f"s3://{bucket}/{key}" for key in keys)
-    raise BadPolicy(f"no policy: looked for {places}; expected one that names at least `task` and `data`")
+    folder = keys[0].rpartition("/")[0]
+    raise BadPolicy(
+        f"no policy: no {POLICY_NAME} in s3://{bucket}/{folder}/ or above it, up to the bucket's root; "
+        "expected one that names at least `task` and `data`"
+    )
 
 
 def _read(bucket: str, key: str, where: str) -> bytes | None:

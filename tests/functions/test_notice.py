@@ -1,0 +1,180 @@
+"""What a notice says is a pure function of the summary: each of its branches."""
+
+from typing import Any
+
+import pytest
+from assay.evaluation import Finding, Metric
+from assay.events import Upload
+from assay.failure import Failure
+from assay.policy import Gate
+from assay.summary import Change, Mistake, Summary
+from assay.verdict import GateOutcome
+from publish_summary.headline import headline
+from publish_summary.notice import MESSAGE_MAX, notice
+
+RUN = "r" * 20
+
+
+def gate(result: str, counts_as: str, reason: str, **fields: Any) -> GateOutcome:
+    return GateOutcome.model_validate(
+        {
+            "gate": Gate(metric="accuracy", min=0.9),
+            "metric": "accuracy",
+            "limit": "at least 0.9",
+            "result": result,
+            "counts_as": counts_as,
+            "reason": reason,
+            **fields,
+        }
+    )
+
+
+PASSED = gate("pass", "pass", "accuracy is 0.95, asked was at least 0.9")
+FAILED = gate("fail", "fail", "accuracy is 0.5, asked was at least 0.9", champion=0.97)
+OPEN = gate("inconclusive", "inconclusive", "accuracy is 0.9 (0.8 to 0.95), asked was at least 0.9: 60 samples do not")
+WARNED = OPEN.model_copy(update={"counts_as": "warn"})
+NOT_APPLICABLE = gate("not applicable", "pass", "there is no champion to compare with")
+
+
+def summary(verdict: str, model: str = "digits", **fields: Any) -> Summary:
+    made = Summary.model_validate(
+        {
+            "run": RUN,
+            "model": model,
+            "upload": Upload(bucket="b", key=f"models/{model}/model.tar.gz", version="v1"),
+            "verdict": verdict,
+            "headline": "",
+            **fields,
+        }
+    )
+    return made.model_copy(update={"headline": headline(made)})
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [
+        (
+            summary("error", failure=Failure(error="BadModel", message="no saved_model.pb;\n seen: a.txt")),
+            "digits could not be judged: no saved_model.pb; seen: a.txt",
+        ),
+        (summary("error"), "digits could not be judged: no reason is known"),
+        (
+            summary("pass", gates=(PASSED, NOT_APPLICABLE)),
+            "digits passed 1 gate: accuracy is 0.95, asked was at least 0.9",
+        ),
+        (summary("pass", gates=(PASSED, WARNED)), f"digits passed 2 gates, with a warning: {OPEN.reason}"),
+        (
+            summary("fail", gates=(PASSED, FAILED)),
+            "digits failed 1 gate: accuracy is 0.5, asked was at least 0.9 (the champion's accuracy is 0.97)",
+        ),
+        (summary("inconclusive", gates=(PASSED, OPEN)), f"digits is not decided by its data: {OPEN.reason}"),
+        (
+            summary("not judged", metrics={"accuracy": Metric(value=0.97)}),
+            "digits was not judged, because its policy has no gates that apply: accuracy is 0.97",
+        ),
+        (summary("not judged"), "digits was not judged, because its policy has no gates that apply"),
+        (
+            summary("fail", gates=(FAILED,) * 5),
+            "digits failed 5 gates: " + "; ".join([FAILED.reason] * 3) + "; and 2 more (the champion's accuracy is 0.97)",
+        ),
+    ],
+)
+def test_the_headline_says_how_it_ended_and_why(made: Summary, said: str) -> None:
+    assert made.headline == said
+    told = notice(made, "b")
+    assert told.message.startswith(f"{made.verdict.upper()}: {said}\n")
+    assert told.attributes == {"verdict": made.verdict, "model": "digits", "run": RUN}
+
+
+def change(of: str | None, champion: float, value: float, better: bool = False) -> Change:
+    return Change(metric="recall", of=of, value=value, champion=champion, better=better)
+
+
+def test_the_classes_that_lost_most_are_named_once_each() -> None:
+    changes = (
+        change("3", 0.98, 0.1),
+        Change(metric="f1", of="3", value=0.2, champion=0.98, better=False),
+        change(None, 0.9, 0.5),
+        change("8", 0.9, 0.6),
+        change("9", 0.5, 0.9, better=True),
+        change("1", 0.9, 0.8),
+        change("2", 0.9, 0.85),
+    )
+    said = summary("fail", gates=(FAILED,), changes=changes).headline
+    assert said.endswith("worst: recall of 3 0.98 → 0.1, recall of 8 0.9 → 0.6, recall of 1 0.9 → 0.8)")
+
+
+def test_the_message_lists_what_decided_it() -> None:
+    made = summary(
+        "fail",
+        gates=(PASSED, NOT_APPLICABLE, WARNED, FAILED),
+        changes=(change("3", 0.98, 0.1), change("9", 0.5, 0.9, better=True)),
+        champion="c" * 20,
+        mistakes=(Mistake(id="7.png", true="3", predicted="8", reason="mistake: 3 taken for 8 with 0.71"),),
+        findings=(
+            Finding(severity="info", title="Calm", text="all is well"),
+            Finding(severity="serious", title="Constant", text="the model always says 8"),
+        ),
+        rows=1297,
+        explanation="done",
+    )
+    assert notice(made, "b").message.split("\n\n", 1)[1] == (
+        """What decided it
+  [fail] accuracy is 0.5, asked was at least 0.9
+  [inconclusive, counts as warn] accuracy is 0.9 (0.8 to 0.95), asked was at least 0.9: 60 samples do not
+  [pass] accuracy is 0.95, asked was at least 0.9
+  [not applicable] there is no champion to compare with
+
+Beside the champion
+  recall of 3: 0.98 → 0.1, worse
+  recall of 9: 0.5 → 0.9, better
+
+Mistakes
+  7.png: mistake: 3 taken for 8 with 0.71
+
+Worth knowing
+  Constant: the model always says 8
+
+Archive      s3://b/models/digits/model.tar.gz (version v1)
+Samples      1,297
+Explanation  done
+Run          rrrrrrrrrrrrrrrrrrrr
+
+Report       s3://b/runs/digits/rrrrrrrrrrrrrrrrrrrr/summary.html
+             https://console.aws.amazon.com/s3/object/b?prefix=runs%2Fdigits%2Frrrrrrrrrrrrrrrrrrrr%2Fsummary.html
+"""
+    )
+
+
+def test_details_a_request_and_a_failed_explanation_are_told() -> None:
+    failure = Failure(error="BadPolicy", message="two problems", details=("a: missing", "b: unknown"))
+    made = summary("error", failure=failure, explanation="failed", explanation_failure="out of\nmemory")
+    upload = made.upload.model_copy(update={"version": "", "request": "ticket 7"})
+    said = notice(made.model_copy(update={"upload": upload}), "b").message
+    assert "Details\n  a: missing\n  b: unknown\n" in said
+    assert "Archive      s3://b/models/digits/model.tar.gz\nRequest      ticket 7\n" in said
+    assert "Explanation  failed: out of memory\n" in said
+
+
+def test_long_lists_are_cut_with_their_number() -> None:
+    many = tuple(Mistake(id=f"{n}.png", true="3", predicted="8", reason="mistake") for n in range(25))
+    said = notice(summary("pass", gates=(PASSED,), mistakes=many), "b").message
+    assert "  9.png: mistake\n  and 15 more\n" in said
+
+
+@pytest.mark.parametrize("model", ["a\nb", "‮evil‬", "x" * 300, "größe→ü", "模型"])
+def test_a_subject_is_short_ascii_on_one_line_whatever_the_model_is_called(model: str) -> None:
+    told = notice(summary("pass", model, gates=(PASSED,)), "b")
+    assert told.subject.startswith("PASS: ")
+    assert 0 < len(told.subject) <= 99
+    assert told.subject.isascii()
+    assert told.subject.isprintable()
+    assert all(c == "\n" or c.isprintable() for c in told.message)
+    assert len(told.attributes["model"]) <= 256
+
+
+def test_a_message_of_two_megabytes_is_cut_and_says_so() -> None:
+    failure = Failure(error="BadModel", message="ü" * (1 << 20))
+    told = notice(summary("error", failure=failure), "b")
+    assert len(told.message.encode()) <= MESSAGE_MAX + 100
+    assert told.message.endswith("(cut: the report has the rest)\n")

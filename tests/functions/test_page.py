@@ -1,0 +1,146 @@
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from assay.evaluation import Metric
+from assay.layout import RunFolder
+from assay.summary import Change, Importance, JobTime, Mistake, Summary
+from assay_aws.run_store import RunStore
+from publish_summary import page as page_module
+from publish_summary.page import markdown, page
+
+from .conftest import BUCKET, Aws, report
+from .test_notice import FAILED, NOT_APPLICABLE, OPEN, PASSED, RUN, WARNED, summary
+
+STORE = RunStore(BUCKET, RunFolder("digits", RUN))
+EVIL = "<script>alert(1)</script>{{ 7 * 7 }}\"'=HYPERLINK(0)|\u202e"
+VOID = {"meta", "img", "br", "link", "input"}
+
+
+class WellFormed(HTMLParser):
+    """Every element is closed, in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def elements(html: str) -> list[str]:
+    parser = WellFormed()
+    parser.feed(html)
+    parser.close()
+    assert parser.open == []
+    return parser.seen
+
+
+def full(text: str = "plain", **fields: Any) -> Summary:
+    now = datetime(2026, 11, 12, 8, 20, tzinfo=UTC)
+    return summary(
+        "fail",
+        **{
+            "gates": (PASSED, FAILED.model_copy(update={"reason": text, "of": text}), OPEN, WARNED, NOT_APPLICABLE),
+            "metrics": {text: Metric(value=-0.0), "auc": Metric(reason=text), "big": Metric(value=1e308, low=0, high=1)},
+            "changes": (Change(metric="recall", of=text, value=0.1, champion=0.9, better=False),),
+            "champion": "c" * 20,
+            "rows": 1297,
+            "findings": ({"severity": "serious", "title": text, "text": text},),
+            "explanation": "done",
+            "max_additivity_gap": 1e-7,
+            "importance": (Importance(label=text, features={text: 0.5, "zero": 0.0}),),
+            "mistakes": (
+                Mistake(id=text, true=text, predicted=text, reason=text, attributions={text: -1.0}),
+            ),
+            "jobs": (
+                JobTime(
+                    name="assay-x-01-evaluation",
+                    stage="evaluation",
+                    status="Completed",
+                    instance_type="ml.m5.xlarge",
+                    started_at=now,
+                    ended_at=now.replace(minute=22),
+                ),
+            ),
+            **fields,
+        },
+    )
+
+
+def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
+    html = page(full(), report(per_class={"recall": {"cat": Metric(value=0.5)}}), STORE)
+    elements(html)
+    titles = re.findall(r"<h2>(.*?)</h2>", html)
+    assert titles == [
+        "Gates",
+        "Beside the champion",
+        "Metrics",
+        "By class",
+        "Mistakes, explained",
+        "What the model goes by",
+        "Worth knowing",
+        "This run",
+    ]
+    for part in ("1e+308", "120 s", "-0.8", "▼ worse", "1,297 samples", "within 1e-07"):
+        assert part in html
+
+
+def test_a_page_of_an_error_says_what_went_wrong(aws: Aws) -> None:
+    failed = summary("error", failure={"error": "BadModel", "message": "no model", "details": ["seen: a.txt"]})
+    html = page(failed, None, STORE)
+    elements(html)
+    assert re.findall(r"<h2>(.*?)</h2>", html) == ["What went wrong", "This run"]
+    assert "seen: a.txt" in html
+    assert "- seen: a.txt" in markdown(failed, BUCKET)
+
+
+def test_markup_in_names_is_shown_and_not_run(aws: Aws) -> None:
+    names = report(labels=(EVIL,), per_class={EVIL: {EVIL: Metric(value=0.5)}})
+    html = page(full(EVIL), names, STORE)
+    assert "script" not in elements(html)
+    assert "&lt;script&gt;alert(1)" in html
+    assert "{{ 7 * 7 }}" in html
+    assert "\u202e" not in html
+    text = markdown(full(EVIL), BUCKET)
+    assert "\\<script\\>" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert all(len(re.findall(r"(?<!\\)\|", row)) in (4, 5, 7) for row in rows)
+
+
+def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
+    aws.put(STORE.folder.evaluation + "plots/confusion.svg", "<svg/>")
+    html = page(full(), report(), STORE)
+    assert not re.search(r"""(src|href)=["'](?!data:)""", html)
+    assert "data:image/svg+xml;base64,PHN2Zy8+" in html
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_pictures_are_embedded_up_to_a_size_and_the_rest_is_said(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(page_module, "PICTURES_MAX", 25)
+    keys = tuple(f"{STORE.folder.explanation}{n}.jpeg" for n in range(4))
+    for key in keys:
+        aws.put(key, b"0123456789")
+    pictured = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=keys)
+    html = page(full(mistakes=(pictured,)), None, STORE)
+    assert html.count("data:image/jpeg") == 2
+    assert "2 more pictures lie in the run's folder" in " ".join(html.split())
+
+
+def test_ten_thousand_classes_and_features_give_a_page_that_opens(aws: Aws) -> None:
+    names = [f"class {n}" for n in range(10_000)]
+    classes = report(labels=tuple(names), per_class={"recall": {name: Metric(value=0.5) for name in names}})
+    gates = tuple(FAILED.model_copy(update={"of": name}) for name in names)
+    metrics = {name: Metric(value=0.5) for name in names}
+    html = page(full(gates=gates, metrics=metrics), classes, STORE)
+    elements(html)
+    assert len(html) < 1_000_000
+    assert "and 9800 more in" in html

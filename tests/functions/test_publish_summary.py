@@ -1,0 +1,372 @@
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+from assay.errors import BadModel
+from assay.evaluation import Explainable, Metric
+from assay.layout import champion_key
+from assay.run import Champion
+from assay.summary import Summary
+from assay_aws.run_store import RunStore
+from publish_summary.handler import handler, publish_summary
+from start_evaluation.handler import start_evaluation
+from start_explanation.handler import start_explanation
+
+from .conftest import (
+    BUCKET,
+    IMAGES,
+    KEY,
+    POLICY,
+    ROWS,
+    SAMPLES,
+    Aws,
+    Context,
+    Uploaded,
+    Wire,
+    champion,
+    land,
+    lost_answer,
+    messages,
+    refused_with,
+    report,
+)
+
+ROWS_POLICY = "{task: tabular_classification, data: {source: test.csv, label: income}}"
+OUT_CSV = """age_low,hours_low,age_high,hours_high,assay_id
+1,-2,-1,2,a
+3,-4,-3,4,b
+100,100,-100,-100,c
+"""
+ANALYSIS = {
+    "version": "1.0",
+    "explanations": {},
+    "assay": {
+        "engine": "assay",
+        "max_additivity_gap": 1e-9,
+        "images": [{"image": "b.png", "heat_maps": {"high": "shap_b_high.jpeg", "low": "shap_b_low.jpeg"}}],
+    },
+}
+
+
+def evaluated(aws: Aws, explain: Explainable | None = None, *, policy: str = POLICY, **fields: Any) -> Uploaded:
+    """A run whose evaluation is complete and was seen."""
+    uploaded = land(aws, policy=policy)
+    start_evaluation(uploaded.event)
+    aws.put(uploaded.folder.report, report(explain=explain, **fields).to_json())
+    aws.put(uploaded.folder.samples, SAMPLES.to_json())
+    aws.sagemaker.end(uploaded.job("evaluation"))
+    start_explanation(uploaded.changed("evaluation"))
+    aws.queued("publish-summary")
+    return uploaded
+
+
+def explained(aws: Aws, explain: Explainable = ROWS, **options: Any) -> Uploaded:
+    """A run that has all its results."""
+    uploaded = evaluated(aws, explain, **options)
+    aws.put(uploaded.folder.analysis, json.dumps(ANALYSIS))
+    if explain.kind == "rows":
+        aws.put(uploaded.folder.explanation + "explanations_shap/out.csv", OUT_CSV)
+    aws.sagemaker.end(uploaded.job("explanation"))
+    return uploaded
+
+
+def summary(aws: Aws, uploaded: Uploaded) -> Summary:
+    return Summary.model_validate_json(aws.get(uploaded.folder.summary_json))
+
+
+def test_a_run_that_passed_is_summed_up_announced_and_crowned(aws: Aws) -> None:
+    uploaded = explained(aws)
+    publish_summary(uploaded.changed("explanation"))
+    found = summary(aws, uploaded)
+    assert (found.verdict, found.explanation, found.rows) == ("pass", "done", 100)
+    assert [job.stage for job in found.jobs] == ["evaluation", "explanation"]
+    (notice,) = aws.notices()
+    attributes = {name: value["Value"] for name, value in notice["MessageAttributes"].items()}
+    assert attributes == {"verdict": "pass", "model": "digits", "run": uploaded.folder.run}
+    assert notice["Subject"] == "PASS: digits passed 1 gate: accuracy is 0.9 (0.85 to 0.95), asked was at least 0.8"
+    crowned = Champion.model_validate_json(aws.get(champion_key("digits")))
+    assert (crowned.run, crowned.version) == (uploaded.folder.run, uploaded.version)
+    assert aws.keys("active/") == []
+    assert aws.state(uploaded.folder).progress == "ended"
+    assert "<!doctype html>" in aws.get(uploaded.folder.summary_html)
+    assert "# PASS: digits" in aws.get(uploaded.folder.summary_md)
+
+
+def test_what_comes_again_announces_nothing_again(aws: Aws) -> None:
+    uploaded = explained(aws)
+    active = aws.get(f"active/{uploaded.folder.run}")
+    publish_summary(uploaded.changed("explanation"))
+    before = aws.get(uploaded.folder.summary_json)
+    publish_summary(uploaded.changed("explanation"))
+    aws.put(f"active/{uploaded.folder.run}", active)  # as if the function had died before its last line
+    publish_summary(uploaded.due)
+    assert len(aws.notices()) == 1
+    assert aws.get(uploaded.folder.summary_json) == before
+    assert aws.keys("active/") == []
+
+
+def test_while_the_topic_is_away_the_run_has_ended_and_the_notice_waits(aws: Aws, wire: Wire) -> None:
+    uploaded = explained(aws)
+    wire.next("POST", *[refused_with(503)] * 6)
+    with pytest.raises(Exception, match="503"):
+        publish_summary(uploaded.changed("explanation"))
+    assert aws.state(uploaded.folder).progress == "ended"
+    assert aws.keys("active/") == [f"active/{uploaded.folder.run}"]
+    publish_summary(uploaded.due)
+    assert aws.notices() == []
+    forget_lease(uploaded)
+    publish_summary(uploaded.due)
+    assert len(aws.notices()) == 1
+    assert aws.keys("active/") == []
+
+
+def forget_lease(uploaded: Uploaded) -> None:
+    """Let the time pass that a dead holder keeps its claim."""
+
+    def expired(state: Any) -> Any:
+        claim = state.claims["notice"].model_copy(update={"until": datetime(2026, 1, 1, tzinfo=UTC)})
+        return state.model_copy(update={"claims": {"notice": claim}})
+
+    RunStore(BUCKET, uploaded.folder).change(expired)
+
+
+@pytest.mark.parametrize("before", range(7))
+def test_a_lost_answer_ends_the_run_all_the_same(aws: Aws, wire: Wire, before: int) -> None:
+    uploaded = explained(aws)
+    wire.next("PutObject", *[lambda carry_out: carry_out()] * before, lost_answer)
+    publish_summary(uploaded.changed("explanation"))
+    assert len(aws.notices()) == 1
+    assert Champion.model_validate_json(aws.get(champion_key("digits"))).run == uploaded.folder.run
+    assert aws.keys("active/") == []
+
+
+def test_what_is_still_to_come_is_waited_for(aws: Aws) -> None:
+    uploaded = land(aws)
+    start_evaluation(uploaded.event)
+    publish_summary(uploaded.changed("explanation"))
+    publish_summary(uploaded.changed("evaluation", "Failed"))
+    aws.sagemaker.end(uploaded.job("evaluation"))
+    aws.put(uploaded.folder.report, report(explain=ROWS).to_json())
+    aws.put(uploaded.folder.samples, SAMPLES.to_json())
+    publish_summary(uploaded.due)
+    start_explanation(uploaded.changed("evaluation"))
+    publish_summary(uploaded.changed("explanation"))
+    assert aws.notices() == []
+    assert aws.keys("active/") == [f"active/{uploaded.folder.run}"]
+
+
+def test_a_rejected_upload_ends_in_an_error_and_one_notice(aws: Aws) -> None:
+    uploaded = land(aws, policy=None)
+    start_evaluation(uploaded.event)
+    publish_summary(uploaded.due)
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert found.verdict == "error"
+    assert found.failure is not None
+    assert "no policy" in found.failure.message
+    (notice,) = aws.notices()
+    assert notice["Subject"].startswith("ERROR: digits could not be judged: no policy")
+    assert aws.keys("champions/") == []
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "failure_json", "said"),
+    [
+        (
+            "Failed",
+            {"ExitMessage": "short", "FailureReason": "AlgorithmError: , exit code: 1"},
+            {"error": "BadModel", "message": "no saved_model.pb; seen: a.txt"},
+            "no saved_model.pb; seen: a.txt",
+        ),
+        ("Failed", {"ExitMessage": "no rows", "FailureReason": "AlgorithmError: , exit code: 1"}, None, "failed: no rows"),
+        (
+            "Failed",
+            {"FailureReason": "InternalServerError: We encountered an internal error.  Please try again."},
+            None,
+            "failed: InternalServerError: We encountered an internal error. Please try again.",
+        ),
+        ("Stopped", {}, None, "was stopped before it was done, by a person or a program"),
+        ("Stopped", {"seconds": 14400}, None, "was stopped at its time limit of 4:00:00"),
+    ],
+)
+def test_a_job_that_failed_ends_in_an_error_that_says_why(
+    aws: Aws, status: str, fields: dict[str, Any], failure_json: dict[str, str] | None, said: str
+) -> None:
+    uploaded = land(aws)
+    start_evaluation(uploaded.event)
+    if failure_json is not None:
+        aws.put(uploaded.folder.evaluation + "failure.json", json.dumps(failure_json))
+    aws.sagemaker.end(uploaded.job("evaluation"), status, **fields)
+    publish_summary(uploaded.changed("evaluation", status))
+    found = summary(aws, uploaded)
+    assert found.verdict == "error"
+    assert found.failure is not None
+    assert said in found.failure.message
+    assert len(aws.notices()) == 1
+    assert aws.keys("active/") == []
+
+
+@pytest.mark.parametrize("broken", [None, "{", '{"task": "x"}'])
+def test_a_completed_job_without_results_ends_in_an_error_that_names_the_file(aws: Aws, broken: str | None) -> None:
+    uploaded = land(aws)
+    start_evaluation(uploaded.event)
+    if broken is not None:
+        aws.put(uploaded.folder.report, broken)
+    aws.sagemaker.end(uploaded.job("evaluation"))
+    publish_summary(uploaded.due)
+    failure = summary(aws, uploaded).failure
+    assert failure is not None
+    assert f"s3://{BUCKET}/{uploaded.folder.report} is" in failure.message
+
+
+def test_when_only_the_explanation_fails_the_evaluation_still_decides(aws: Aws) -> None:
+    uploaded = evaluated(aws, ROWS)
+    aws.sagemaker.end(uploaded.job("explanation"), "Failed", ExitMessage="out of memory")
+    publish_summary(uploaded.changed("explanation", "Failed"))
+    found = summary(aws, uploaded)
+    assert (found.verdict, found.explanation) == ("pass", "failed")
+    assert "out of memory" in (found.explanation_failure or "")
+    (notice,) = aws.notices()
+    assert "Explanation  failed: job" in notice["Message"]
+
+
+def test_an_explanation_that_could_not_start_is_a_failed_one(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    RunStore(BUCKET, uploaded.folder).fail("explanation", BadModel("no"))
+    aws.put(uploaded.folder.report, report(explain=ROWS).to_json())
+    publish_summary(uploaded.due)
+    assert (summary(aws, uploaded).explanation, summary(aws, uploaded).explanation_failure) == ("failed", "no")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "out.csv is missing"), ("a,b\n", "2 columns, expected 5"), ("a,b,c,d,e\nx,1,1,1,a\n", "float")]
+)
+def test_an_explanation_without_its_values_is_a_failed_one(aws: Aws, content: str | None, said: str) -> None:
+    uploaded = explained(aws)
+    key = uploaded.folder.explanation + "explanations_shap/out.csv"
+    aws.s3.delete_object(Bucket=BUCKET, Key=key) if content is None else aws.put(key, content)
+    publish_summary(uploaded.due)
+    assert said in (summary(aws, uploaded).explanation_failure or "")
+
+
+def test_where_nothing_was_to_be_explained_there_is_no_explanation(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    publish_summary(uploaded.due)
+    assert summary(aws, uploaded).explanation == "not asked"
+
+
+def test_global_importance_counts_the_representative_rows_only(aws: Aws) -> None:
+    uploaded = explained(aws)
+    publish_summary(uploaded.due)
+    low, high = summary(aws, uploaded).importance
+    assert (low.label, low.features) == ("low", {"hours": 3.0, "age": 2.0})
+    assert (high.label, high.features) == ("high", {"hours": 3.0, "age": 2.0})
+
+
+def test_a_mistake_names_what_moved_its_prediction_most(aws: Aws) -> None:
+    uploaded = explained(aws)
+    publish_summary(uploaded.due)
+    (mistake,) = summary(aws, uploaded).mistakes
+    assert (mistake.id, mistake.true, mistake.predicted) == ("b", "low", "high")
+    assert list(mistake.attributions.items()) == [("hours", 4.0), ("age", -3.0)]
+
+
+def test_a_mistaken_picture_comes_with_its_heat_maps(aws: Aws) -> None:
+    uploaded = evaluated(aws, IMAGES)
+    sample = SAMPLES.samples[1].model_copy(update={"id": "b.png", "file": "b.png"})
+    aws.put(uploaded.folder.samples, SAMPLES.model_copy(update={"samples": (sample,)}).to_json())
+    aws.put(uploaded.folder.analysis, json.dumps(ANALYSIS))
+    folder = uploaded.folder.explanation + "explanations_shap/"
+    aws.put(folder + "shap_b_high.jpeg", b"\xff\xd8jpeg")
+    aws.sagemaker.end(uploaded.job("explanation"))
+    publish_summary(uploaded.due)
+    (mistake,) = summary(aws, uploaded).mistakes
+    assert mistake.heat_maps == (folder + "shap_b_high.jpeg", folder + "shap_b_low.jpeg")
+    assert aws.get(uploaded.folder.summary_html).count("data:image/jpeg;base64,") == 1
+
+
+def with_champion(aws: Aws, accuracy: float, **fields: Any) -> None:
+    old = champion()
+    aws.put(champion_key("digits"), old.to_json())
+    aws.put(old.folder.report, report(accuracy, **fields).to_json())
+
+
+def recalls(**values: float) -> dict[str, dict[str, Metric]]:
+    return {"recall": {name: Metric(value=value, higher_is_better=True) for name, value in values.items()}}
+
+
+def test_a_fall_is_said_beside_the_champion(aws: Aws) -> None:
+    with_champion(aws, 0.97, per_class=recalls(cat=0.98, dog=0.9))
+    policy = POLICY + "  - {metric: accuracy, max_worse: 0.02}\n"
+    uploaded = evaluated(aws, policy=policy, accuracy=0.41, per_class=recalls(cat=0.12, dog=0.91))
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert found.verdict == "fail"
+    assert found.headline == (
+        "digits failed 2 gates: accuracy is 0.41 (0.36 to 0.46), asked was at least 0.8; accuracy is 0.41, the "
+        "champion's 0.97; asked was at most 0.02 worse than the champion (worst: "
+        "recall of cat 0.98 → 0.12)"
+    )
+    assert [(change.metric, change.of, change.better) for change in found.changes] == [
+        ("recall", "cat", False),
+        ("accuracy", None, False),
+        ("recall", "dog", True),
+    ]
+    assert Champion.model_validate_json(aws.get(champion_key("digits"))) == champion()
+
+
+def test_other_data_and_a_lost_report_of_the_champion_are_said(aws: Aws) -> None:
+    with_champion(aws, 0.9, data={"rows": 50, "sha256": "other"})
+    uploaded = evaluated(aws)
+    publish_summary(uploaded.due)
+    assert [finding.title for finding in summary(aws, uploaded).findings] == ["The champion was evaluated on other data"]
+    aws.s3.delete_object(Bucket=BUCKET, Key=champion().folder.report)
+    second = evaluated(aws)
+    aws.put(second.folder.run_json, aws.run(second.folder).model_copy(update={"champion": champion()}).to_json())
+    publish_summary(second.due)
+    assert [finding.title for finding in summary(aws, second).findings] == ["The champion's report is missing"]
+
+
+def test_an_older_upload_that_passes_later_does_not_take_the_crown(aws: Aws) -> None:
+    first = evaluated(aws)
+    second = evaluated(aws)
+    publish_summary(second.due)
+    publish_summary(first.due)
+    assert Champion.model_validate_json(aws.get(champion_key("digits"))).version == second.version
+    assert len(aws.notices()) == 2
+
+
+@pytest.mark.parametrize("status", ["Completed", "Failed"])
+def test_the_model_that_clarify_asked_is_deleted_however_the_run_ended(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    uploaded = explained(aws)
+    aws.sagemaker.end(uploaded.job("explanation"), status)
+    assert len(boto3.client("sagemaker").list_models()["Models"]) == 1
+    publish_summary(uploaded.changed("explanation", status))
+    assert boto3.client("sagemaker").list_models()["Models"] == []
+    assert len(aws.notices()) == 1
+
+
+def test_a_runs_end_wakes_who_waits_longest(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    waits = [land(aws, key=f"models/{name}/model.tar.gz") for name in ("b", "a")]
+    aws.sagemaker.refusals = [("ResourceLimitExceeded", "The account-level service limit 'x' is 2 Instances")] * 2
+    for other in waits:
+        start_evaluation(other.event)
+    publish_summary(uploaded.due)
+    assert aws.due("start-evaluation") == [waits[0].folder.run]
+
+
+def test_settings_that_are_to_blame_are_counted_for_an_alarm(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    uploaded = land(aws)
+    aws.sagemaker.refusals = [("ResourceLimitExceeded", "The account-level service limit 'x' is 0 Instances")]
+    start_evaluation(uploaded.event)
+    handler(messages(json.dumps(uploaded.due)), Context())  # type: ignore[arg-type]
+    blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    (counted,) = [blob for blob in blobs if "BadSettings" in blob]
+    assert counted["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]
+    assert KEY in aws.get(uploaded.folder.summary_md)

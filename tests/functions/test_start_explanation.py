@@ -1,0 +1,234 @@
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from assay.errors import BadPolicy
+from assay.evaluation import Explainable
+from assay.policy import read_policy
+from assay.run import Run
+from assay_aws.settings import ExplanationSettings
+from start_evaluation.handler import start_evaluation
+from start_explanation.analysis_config import analysis_config
+from start_explanation.handler import start_explanation
+
+from .conftest import BUCKET, ENVIRONMENT, IMAGES, ROWS, SAMPLES, Aws, Uploaded, land, report
+
+SAGEMAKER = Path(__file__).parents[2] / ".envs" / "sagemaker" / "bin" / "python"
+
+
+def evaluated(aws: Aws, explain: Explainable | None = IMAGES) -> Uploaded:
+    """A run whose evaluation is complete."""
+    uploaded = land(aws)
+    start_evaluation(uploaded.event)
+    aws.put(uploaded.folder.report, report(explain=explain).to_json())
+    aws.put(uploaded.folder.samples, SAMPLES.to_json())
+    aws.sagemaker.end(uploaded.job("evaluation"))
+    return uploaded
+
+
+def inputs_of(job: dict[str, Any]) -> dict[str, str]:
+    return {given["InputName"]: given["S3Input"]["LocalPath"] for given in job["ProcessingInputs"]}
+
+
+def test_a_complete_evaluation_starts_its_explanation_on_our_engine(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    start_explanation(uploaded.changed("evaluation"))
+    job = aws.sagemaker.jobs[uploaded.job("explanation")]
+    assert inputs_of(job) == {
+        "analysis_config": "/opt/ml/processing/input/config",
+        "dataset": "/opt/ml/processing/input/data",
+        "model": "/opt/ml/processing/input/model",
+        "run": "/opt/ml/processing/input/run",
+        "samples": "/opt/ml/processing/input/samples",
+    }
+    assert job["NetworkConfig"] == {"EnableNetworkIsolation": True}
+    assert [output["OutputName"] for output in job["ProcessingOutputConfig"]["Outputs"]] == ["analysis_result"]
+    assert aws.state(uploaded.folder).progress == "explaining"
+    assert aws.state(uploaded.folder).serving_model is None
+
+
+def test_clarify_is_started_exactly_as_its_contract_asks(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    monkeypatch.setenv("EXPLAINER_IMAGE_URI", "of-aws/sagemaker-clarify-processing:1.0")
+    uploaded = evaluated(aws, ROWS)
+    start_explanation(uploaded.changed("evaluation"))
+    name = uploaded.job("explanation")
+    job = aws.sagemaker.jobs[name]
+    assert inputs_of(job) == {
+        "analysis_config": "/opt/ml/processing/input/config",
+        "dataset": "/opt/ml/processing/input/data",
+    }
+    assert job["AppSpecification"] == {"ImageUri": "of-aws/sagemaker-clarify-processing:1.0"}
+    assert job["NetworkConfig"] == {"EnableNetworkIsolation": False}
+    (output,) = job["ProcessingOutputConfig"]["Outputs"]
+    assert (output["OutputName"], output["S3Output"]["LocalPath"]) == ("analysis_result", "/opt/ml/processing/output")
+    config = json.loads(aws.get(uploaded.folder.analysis_config))
+    assert config["predictor"]["model_name"] == name == aws.state(uploaded.folder).serving_model
+    model = boto3.client("sagemaker").describe_model(ModelName=name)
+    assert model["PrimaryContainer"]["ModelDataUrl"] == f"s3://{BUCKET}/{uploaded.folder.archive}"
+    assert model["PrimaryContainer"]["Image"] == ENVIRONMENT["SERVING_IMAGE_URI"]
+
+
+def test_a_second_completion_event_starts_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    uploaded = evaluated(aws)
+    for _ in range(3):
+        start_explanation(uploaded.changed("evaluation"))
+    assert aws.sagemaker.creations == 2
+
+
+def test_a_lambda_killed_after_the_start_is_followed_by_one_that_finishes(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    uploaded = evaluated(aws)
+    before = aws.get(uploaded.folder.state_json)
+    start_explanation(uploaded.changed("evaluation"))
+    aws.put(uploaded.folder.state_json, before)
+    start_explanation(uploaded.changed("evaluation"))
+    assert len(aws.sagemaker.jobs) == 2
+    assert aws.state(uploaded.folder).progress == "explaining"
+
+
+def test_a_completion_before_our_create_call_returned_converges(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    aws.s3.delete_object(Bucket=BUCKET, Key=uploaded.folder.state_json)
+    start_explanation(uploaded.changed("evaluation"))
+    assert len(aws.sagemaker.jobs) == 1
+    start_evaluation(uploaded.due)
+    start_explanation(uploaded.changed("evaluation"))
+    start_evaluation(uploaded.due)
+    assert aws.state(uploaded.folder).progress == "explaining"
+
+
+def test_describe_decides_and_not_the_event(aws: Aws) -> None:
+    uploaded = land(aws)
+    start_evaluation(uploaded.event)
+    start_explanation(uploaded.changed("evaluation"))
+    assert len(aws.sagemaker.jobs) == 1
+    aws.sagemaker.end(uploaded.job("evaluation"), "Failed")
+    start_explanation(uploaded.changed("evaluation"))
+    assert len(aws.sagemaker.jobs) == 1
+    assert aws.due("publish-summary") == [uploaded.folder.run]
+
+
+def test_anothers_job_and_a_run_that_has_ended_do_nothing(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    event = uploaded.changed("evaluation")
+    event["detail"]["ProcessingJobName"] = event["detail"]["ProcessingJobName"].replace("assay-", "essay-")
+    start_explanation(event)
+    aws.s3.delete_object(Bucket=BUCKET, Key=f"active/{uploaded.folder.run}")
+    start_explanation(uploaded.changed("evaluation"))
+    assert len(aws.sagemaker.jobs) == 1
+
+
+def test_where_nothing_is_to_be_explained_the_summary_is_next(aws: Aws) -> None:
+    uploaded = evaluated(aws, None)
+    start_explanation(uploaded.changed("evaluation"))
+    assert aws.due("publish-summary") == [uploaded.folder.run]
+    assert len(aws.sagemaker.jobs) == 1
+
+
+def test_a_missing_report_is_the_evaluations_failure(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    aws.s3.delete_object(Bucket=BUCKET, Key=uploaded.folder.report)
+    start_explanation(uploaded.changed("evaluation"))
+    assert "report.json is missing" in aws.state(uploaded.folder).failures["evaluation"].message
+    assert aws.due("publish-summary") == [uploaded.folder.run]
+
+
+def test_what_cannot_be_explained_goes_to_the_summary(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    aws.sagemaker.refusals = [("AccessDeniedException", "not authorized to perform: iam:PassRole")]
+    start_explanation(uploaded.changed("evaluation"))
+    assert "iam:PassRole" in aws.state(uploaded.folder).failures["explanation"].message
+    assert aws.due("publish-summary") == [uploaded.folder.run]
+
+
+def test_a_full_quota_lets_the_explanation_wait(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    aws.sagemaker.refusals = [("ResourceLimitExceeded", "The account-level service limit 'x' is 2 Instances")]
+    start_explanation(uploaded.changed("evaluation"))
+    waiting = aws.state(uploaded.folder).waiting
+    assert waiting is not None
+    assert (waiting.stage, waiting.instance_type) == ("explanation", "ml.c5.xlarge")
+    start_explanation(uploaded.due)
+    assert aws.state(uploaded.folder).waiting is None
+
+
+# The configuration
+
+VALIDATE = """
+import json, sys
+from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0
+for config in json.load(sys.stdin):
+    ANALYSIS_CONFIG_SCHEMA_V1_0.validate(config)
+"""
+
+
+def config(explain: Explainable, **explain_policy: Any) -> dict[str, Any]:
+    policy = read_policy({"task": "image_classification", "data": {"source": "x/"}, "explain": explain_policy})
+    run = Run.model_validate(
+        {
+            "id": "r" * 20,
+            "model": "digits",
+            "upload": {"bucket": BUCKET, "key": "k"},
+            "opened_at": "2026-01-01T00:00:00Z",
+            "policy": policy,
+        }
+    )
+    return analysis_config(run, explain, "a-model", ExplanationSettings.from_environment(ENVIRONMENT))
+
+
+CONFIGS = [
+    (IMAGES, {}),
+    (IMAGES, {"num_samples": 50, "num_segments": 12, "segment_compactness": 10, "seed": 3, "baseline": [[0, 0, 0]]}),
+    (ROWS, {}),
+    (ROWS, {"baseline": {"clusters": 3}, "num_samples": 100}),
+    (ROWS, {"baseline": [[1, 2], [3, 4]]}),
+    (ROWS, {"baseline": [{"hours": 2, "age": 1}]}),
+]
+
+
+@pytest.mark.skipif(not SAGEMAKER.exists(), reason=f"{SAGEMAKER} is missing: `make test` sets it up")
+def test_every_configuration_is_valid_by_awss_own_schema() -> None:
+    configs = [config(explain, **policy) for explain, policy in CONFIGS]
+    done = subprocess.run(
+        [str(SAGEMAKER), "-W", "ignore", "-c", VALIDATE],
+        input=json.dumps(configs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_rows_say_which_column_is_what() -> None:
+    rows = config(ROWS)
+    assert rows["headers"] == ["age", "hours", "income", "assay_id"]
+    assert (rows["label"], rows["joinsource_name_or_index"]) == ("income", "assay_id")
+    assert rows["predictor"]["label_headers"] == ["low", "high"]
+    assert "baseline" not in rows["methods"]["shap"]
+
+
+def test_a_baseline_row_is_in_the_features_order_however_it_is_given() -> None:
+    assert config(ROWS, baseline=[{"hours": 2, "age": 1}])["methods"]["shap"]["baseline"] == [[1, 2]]
+    assert config(ROWS, baseline={"clusters": 3})["methods"]["shap"]["num_clusters"] == 3
+
+
+@pytest.mark.parametrize(
+    ("baseline", "said"),
+    [([[1, 2, 3]], "row 1: 3 values, expected 2: age, hours"), ([{"age": 1}], "row 1: has age, expected age, hours")],
+)
+def test_a_baseline_of_other_features_is_refused(baseline: Any, said: str) -> None:
+    with pytest.raises(BadPolicy, match=said):
+        config(ROWS, baseline=baseline)
+
+
+def test_images_have_a_bounded_number_of_coalitions_and_an_integer_compactness() -> None:
+    shap = config(IMAGES)["methods"]["shap"]
+    assert shap["num_samples"] == 500
+    assert type(shap["image_config"]["segment_compactness"]) is int
