@@ -67,7 +67,7 @@ lock:  ## pin the dependencies anew; with UPGRADE=1, in their newest versions
 	@tools/lock $(if $(UPGRADE),--upgrade)
 
 .PHONY: clean
-clean:  ## remove everything that is made here, environments too
+clean:  ## remove what was made here, environments too; results stay
 	rm -rf .venv .envs .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .PHONY: dev environments
