@@ -48,7 +48,7 @@ examples:
   assay run birds.keras --policy assay.yaml --map s3://lake/birds=./copy-of-birds
 """
 
-INTERRUPTED = 130  # a shell's convention: 128 + SIGINT
+INTERRUPTED, BROKEN_PIPE = 130, 141  # a shell's convention: 128 + SIGINT, 128 + SIGPIPE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes it once more on its way out
-        return INTERRUPTED
+        return BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the program's edge
         if options.debug:
             traceback.print_exc()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from assay_local.notices import Notice
 
 REFRESH_SECONDS = 0.1
+REMINDER_SECONDS = 15.0
+"""How often a log hears of a step that goes on."""
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
 VERDICT_STYLES = {"pass": "green", "fail": "red", "error": "red", "inconclusive": "yellow", "not judged": "cyan"}
@@ -31,11 +33,17 @@ VERDICT_STYLES = {"pass": "green", "fail": "red", "error": "red", "inconclusive"
 Steps = Callable[[], Sequence[Step]]
 
 
+class _Terminal(Terminal):
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with 1, which here says that a model failed."""
+        raise BrokenPipeError
+
+
 class Console:
     """Where the command's output goes; `file` is standard output unless told otherwise."""
 
     def __init__(self, file: IO[str] | None = None, *, live: bool | None = None) -> None:
-        self._terminal = Terminal(file=file, highlight=False, force_terminal=live)
+        self._terminal = _Terminal(file=file, highlight=False, force_terminal=live)
         self._live = self._terminal.is_terminal if live is None else live
         self._started = time.monotonic()
 
@@ -105,8 +113,8 @@ class Console:
     def _rule(self, text: str, style: str) -> None:
         if self._live:
             self._terminal.print(Rule(Text(text, style=style), align="left", style="dim"))
-        else:
-            self.say(f"== {text}".rstrip())
+        elif text:
+            self.say(f"== {text}")
 
     @contextmanager
     def _draw(self, steps: Steps) -> Iterator[Callable[[], None]]:
@@ -121,37 +129,31 @@ class Console:
 
     @contextmanager
     def _tell(self, steps: Steps) -> Iterator[Callable[[], None]]:
-        told: dict[str, str] = {}
+        states: dict[str, str] = {}
+        last_line: dict[str, float] = {}
+
+        def tell(step: Step, text: str, state: str) -> None:
+            states[step.title], last_line[step.title] = state, time.monotonic()
+            self.say(f"{time.monotonic() - self._started:6.1f} s  {step.title}: {text}")
 
         def refresh() -> None:
             for step in steps():
-                if step.title not in told:
-                    told[step.title] = "running"
-                    self._line(beginning(step))
-                if told[step.title] != step.state:
-                    told[step.title] = step.state
-                    self._line(ending(step))
+                if step.title not in states:
+                    tell(step, f"began ({step.cause})" if step.cause else "began", "running")
+                if states[step.title] != step.state:
+                    detail = f": {step.detail}" if step.detail else ""
+                    tell(step, f"{step.state} in {step.seconds:.1f} s{detail}", step.state)
+                elif step.state == "running" and time.monotonic() - last_line[step.title] > REMINDER_SECONDS:
+                    tell(step, step.detail or "running", step.state)
 
         yield refresh
         refresh()
-
-    def _line(self, text: str) -> None:
-        self.say(f"{time.monotonic() - self._started:6.1f} s  {text}")
 
 
 def shown(path: Path) -> str:
     """A path as short as it is right: from the working folder where it lies below that."""
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path) + ("/" if path.is_dir() else "")
-
-
-def beginning(step: Step) -> str:
-    return f"{step.title}: began" + (f" ({step.cause})" if step.cause else "")
-
-
-def ending(step: Step) -> str:
-    detail = f": {step.detail}" if step.detail else ""
-    return f"{step.title}: {step.state} in {step.seconds:.1f} s{detail}"
 
 
 def picture(steps: Sequence[Step], now: float) -> RenderableType:
@@ -180,5 +182,7 @@ def middle(step: Step) -> RenderableType:
     if step.state != "running" or step.share is None:
         return words
     table = Table.grid(padding=(0, 1))
+    table.add_column()
+    table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_row(ProgressBar(total=1.0, completed=step.share, width=24), words)
     return table
