@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,30 +19,34 @@ Describe = Callable[[int], ExplainSample]
 REPRESENTATIVE_ROWS = 100
 
 
-def representative(samples: Sequence[Sample], size: int, seed: int) -> list[int]:
+def representative(samples: Sequence[Sample], answered: NDArray[np.bool_], size: int, seed: int) -> list[int]:
     """Places of a random part of the samples that depends on their content and the seed, on no model.
 
-    So champion and challenger get the same ones, and rows that were added to the data change few of them.
+    So champion and challenger get the same ones, and rows that were added to the data change few of them. Only a
+    sample whose answer is no number, which no explanation can stand on, is not `answered` and left out.
     """
 
-    def by_chance(place: int) -> str:
+    def by_chance(place: int) -> bytes:
         # the row's place tells samples of the same content apart
-        return hashlib.sha256(f"{seed}\0{samples[place].fingerprint}\0{samples[place].row}".encode()).hexdigest()
+        return hashlib.sha256(f"{seed}\0{samples[place].fingerprint}\0{samples[place].row}".encode()).digest()
 
-    return sorted(sorted(range(len(samples)), key=by_chance)[:size])
+    return sorted(heapq.nsmallest(size, np.flatnonzero(answered).tolist(), key=by_chance))
 
 
-def eligible(samples: Sequence[Sample], chosen: Chosen) -> list[int]:
-    """Places of the samples that `explain.chosen.only` admits; raises BadPolicy when it names no column of theirs."""
+def check_only(chosen: Chosen, columns: Iterable[str]) -> None:
+    """Raises BadPolicy when `explain.chosen.only` names a column that is not among these."""
+    known = list(columns)
     for column in chosen.only:
-        if column not in samples[0].columns:
-            raise BadPolicy(
-                f"explain.chosen.only: no column {column!r} in the data; found {', '.join(samples[0].columns)}"
-            )
+        if column not in known:
+            raise BadPolicy(f"explain.chosen.only: no column {column!r} in the data; found {', '.join(known)}")
+
+
+def eligible(samples: Sequence[Sample], answered: NDArray[np.bool_], chosen: Chosen) -> list[int]:
+    """Places of the samples that `explain.chosen.only` admits."""
     return [
         place
-        for place, sample in enumerate(samples)
-        if all(sample.columns[column] == value for column, value in chosen.only.items())
+        for place in np.flatnonzero(answered).tolist()
+        if all(samples[place].columns[column] == value for column, value in chosen.only.items())
     ]
 
 
@@ -76,16 +81,12 @@ def worst_predicted(
 def combine(
     representative_places: Sequence[int], chosen: Sequence[tuple[int, str]], describe: Describe
 ) -> list[tuple[int, ExplainSample]]:
-    """Each sample once, in the order of the data, with all that it is there for."""
-    reasons = dict(chosen)
+    """Each sample once, with all that it is there for: the chosen ones in their order, then those drawn by chance."""
+    drawn, reasons = set(representative_places), dict(chosen)
     result = []
-    for place in sorted({*representative_places, *reasons}):
-        roles = tuple(
-            role
-            for role, there in (("representative", place in set(representative_places)), ("chosen", place in reasons))
-            if there
-        )
-        update = {"sample": roles, "reason": reasons.get(place, "drawn by chance")}
+    for place in (*reasons, *sorted(drawn - reasons.keys())):
+        roles = [role for role, there in (("representative", place in drawn), ("chosen", place in reasons)) if there]
+        update = {"sample": tuple(roles), "reason": reasons.get(place, "drawn by chance")}
         result.append((place, describe(place).model_copy(update=update)))
     return result
 

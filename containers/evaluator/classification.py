@@ -9,12 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Metric
-from evaluator.intervals import percentiles, resample_confusion, resample_weights, wilson
+from evaluator.intervals import bootstrap_interval, resample_confusion, resample_weights, wilson
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
 OfWeights = Callable[[Array], Array]
 """(resamples, samples) → (resamples,)"""
+
+_OF_CLASS = ("precision", "recall", "f1")
+_OF_SCORES = ("log_loss", "brier", "roc_auc")
+_LOWER = frozenset({"log_loss", "brier"})
+"""The metrics that are better when they are lower."""
 
 SEED = 0
 """Of the resampling: the same data and scores give the same intervals."""
@@ -31,6 +36,13 @@ class Classified:
     probabilities: Array
     """(samples, K): the scores, one a class."""
     labels: tuple[str, ...]
+    positive: int | None = None
+    """Of two classes, the one that counts as positive."""
+
+    @property
+    def answered(self) -> NDArray[np.bool_]:
+        """(samples,): whether all scores are numbers; else a predicted class means nothing."""
+        return np.asarray(np.isfinite(self.probabilities).all(axis=1))
 
     @property
     def counts(self) -> Counts:
@@ -44,17 +56,19 @@ def classify(scores: Array, threshold: float, positive: int) -> tuple[NDArray[np
 
     Args:
         scores: (samples, outputs).
-        threshold: for two classes, the positive class's score from which it is predicted.
+        threshold: for two classes, the positive class's probability from which it is predicted; two scores that are
+            no probabilities are compared with each other.
         positive: the positive class's number; the one output of a model that has one is its score.
 
     Returns:
         predicted (samples,) and scores (samples, K).
     """
-    if scores.shape[1] == 1:
+    alone = scores.shape[1] == 1
+    if alone:
         both = np.empty((len(scores), 2))
         both[:, positive], both[:, 1 - positive] = scores[:, 0], 1 - scores[:, 0]
         scores = both
-    if scores.shape[1] == 2:
+    if scores.shape[1] == 2 and (alone or are_probabilities(scores)):
         return np.where(scores[:, positive] >= threshold, positive, 1 - positive).astype(np.int64), scores
     return scores.argmax(axis=1).astype(np.int64), scores
 
@@ -138,29 +152,43 @@ def roc_auc(is_class: NDArray[np.bool_], scores: Array, weights: Array) -> Array
 
 def are_probabilities(scores: Array) -> bool:
     """Whether rows are probabilities: between 0 and 1, adding up to 1, within a float16's precision."""
+    # float16 misses a sum of 1 by about 1e-3; NaN fails every comparison
     return bool((scores >= -1e-6).all() and (scores <= 1 + 1e-6).all() and np.abs(scores.sum(axis=1) - 1).max() < 1e-2)
 
 
-def measure(found: Classified, positive: int | None = None) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+def measure(found: Classified) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
     """All metrics with 95 % intervals: those of all samples, and name → class → metric.
 
-    positive: of two classes, the one whose precision, recall and F1 are also those of all samples.
+    Of two classes, the positive one's precision, recall and F1 are also those of all samples. Where scores are no
+    numbers nothing is measured: the classes of those samples would be made up.
     """
+    broken = int((~found.answered).sum())
+    if broken:
+        return _unmeasured(found, f"the scores of {broken} of {len(found.true)} samples are NaN or infinite")
     rng = np.random.default_rng(SEED)
     counts, n = found.counts, len(found.true)
     resampled = resample_confusion(counts, rng)
     resampled_metrics = of_confusion(resampled)
     metrics = {
-        name: _metric(float(value), percentiles(resampled_metrics[name]), n)
+        name: _metric(float(value), resampled_metrics[name], n, best=1.0)
         for name, value in of_confusion(counts).items()
     }
     metrics["accuracy"] = _rate(int(np.trace(counts)), n, "")
     metrics |= _of_scores(found, rng)
     classes = _of_classes(found, counts, resampled)
-    if positive is not None:
-        metrics |= {name: of_class[found.labels[positive]] for name, of_class in classes.items()}
+    if found.positive is not None:
+        metrics |= {name: classes[name][found.labels[found.positive]] for name in _OF_CLASS}
     metrics["accuracy_best_constant"] = Metric(value=float(counts.sum(axis=1).max() / n), n=n)
     return metrics, classes
+
+
+def _unmeasured(found: Classified, reason: str) -> tuple[dict[str, Metric], dict[str, dict[str, Metric]]]:
+    none = Metric(reason=reason, n=len(found.true))
+    names = [*of_confusion(found.counts), *_OF_SCORES, *(_OF_CLASS if found.positive is not None else ())]
+    metrics = {name: none.model_copy(update={"higher_is_better": name not in _LOWER}) for name in names}
+    metrics["accuracy_best_constant"] = none
+    better = none.model_copy(update={"higher_is_better": True})
+    return metrics, {name: dict.fromkeys(found.labels, better) for name in _OF_CLASS}
 
 
 def _of_classes(found: Classified, counts: Counts, resampled: Counts) -> dict[str, dict[str, Metric]]:
@@ -173,7 +201,7 @@ def _of_classes(found: Classified, counts: Counts, resampled: Counts) -> dict[st
         result["precision"][label] = _rate(right, predicted, "never predicted")
         result["recall"][label] = _rate(right, support, "no sample of this class")
         if support:
-            result["f1"][label] = _metric(float(f1[index]), percentiles(resampled_f1[:, index]), support)
+            result["f1"][label] = _metric(float(f1[index]), resampled_f1[:, index], support, best=1.0)
         else:
             result["f1"][label] = Metric(reason="no sample of this class", n=0, higher_is_better=True)
     return result
@@ -184,30 +212,26 @@ def _of_scores(found: Classified, rng: np.random.Generator) -> dict[str, Metric]
     n = len(found.true)
     functions: dict[str, OfWeights] = {}
     missing: dict[str, str] = {}
-    broken = int((~np.isfinite(found.probabilities)).any(axis=1).sum())
-    if broken:
-        missing = dict.fromkeys(("log_loss", "brier", "roc_auc"), f"the scores of {broken} samples are not finite")
+    if are_probabilities(found.probabilities):
+        losses = log_losses(found.true, found.probabilities)
+        squares = brier_scores(found.true, found.probabilities)
+        functions |= {
+            "log_loss": lambda weights: weights @ losses / n,
+            "brier": lambda weights: weights @ squares / n,
+        }
     else:
-        if are_probabilities(found.probabilities):
-            losses = log_losses(found.true, found.probabilities)
-            squares = brier_scores(found.true, found.probabilities)
-            functions |= {
-                "log_loss": lambda weights: weights @ losses / n,
-                "brier": lambda weights: weights @ squares / n,
-            }
-        else:
-            missing = dict.fromkeys(("log_loss", "brier"), "the scores are not probabilities that add up to 1")
-        if len(np.unique(found.true)) > 1:
-            functions["roc_auc"] = lambda weights: _roc_auc_macro(found, weights)
-        else:
-            missing["roc_auc"] = "only one class in the labels"
+        missing = dict.fromkeys(("log_loss", "brier"), "the scores are not probabilities that add up to 1")
+    if len(np.unique(found.true)) > 1:
+        functions["roc_auc"] = lambda weights: _roc_auc_macro(found, weights)
+    else:
+        missing["roc_auc"] = "only one class in the labels"
     resampled = _resampled(functions, resample_weights(found.true, rng)) if functions else {}
-    metrics = {
-        name: _metric(float(function(np.ones((1, n)))[0]), percentiles(resampled[name]), n, name == "roc_auc")
-        for name, function in functions.items()
-    }
-    absent = {name: Metric(reason=why, n=n, higher_is_better=name == "roc_auc") for name, why in missing.items()}
-    return metrics | absent
+    result = {name: Metric(reason=why, n=n, higher_is_better=name not in _LOWER) for name, why in missing.items()}
+    for name, function in functions.items():
+        lower = name in _LOWER
+        value = float(function(np.ones((1, n)))[0])
+        result[name] = _metric(value, resampled[name], n, higher_is_better=not lower, best=None if lower else 1.0)
+    return result
 
 
 def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Array]) -> dict[str, Array]:
@@ -219,8 +243,8 @@ def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Array]) ->
 
 
 def _roc_auc_macro(found: Classified, weights: Array) -> Array:
-    """One class against all others, the mean over the classes that there are; of two classes that of the second."""
-    classes = [1] if len(found.labels) == 2 else list(np.unique(found.true))
+    """One class against all others, the mean over the classes that there are; of two that of the positive."""
+    classes = list(np.unique(found.true)) if found.positive is None else [found.positive]
     mean: Array = np.mean([roc_auc(found.true == c, found.probabilities[:, c], weights) for c in classes], axis=0)
     return mean
 
@@ -233,10 +257,12 @@ def _rate(right: int, n: int, none: str) -> Metric:
     return Metric(value=right / n, low=low, high=high, n=n, higher_is_better=True)
 
 
-def _metric(value: float, interval: tuple[float, float] | None, n: int, higher_is_better: bool = True) -> Metric:
+def _metric(
+    value: float, resampled: Array, n: int, *, higher_is_better: bool = True, best: float | None = None
+) -> Metric:
     if not np.isfinite(value):
         return Metric(reason="only one class in the labels", n=n, higher_is_better=higher_is_better)
-    low, high = interval if interval is not None else (None, None)
+    low, high = bootstrap_interval(value, resampled, n, best) or (None, None)
     return Metric(value=value, low=low, high=high, n=n, higher_is_better=higher_is_better)
 
 

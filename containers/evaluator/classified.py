@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from assay.errors import BadData, BadPolicy
 from assay.evaluation import (
     ConfusionMatrix,
     DataFacts,
@@ -17,46 +16,42 @@ from assay.evaluation import (
     Metric,
     ModelFacts,
 )
-from assay.policy import Policy
+from assay.policy import Data
 from evaluator import model_quality
 from evaluator.choose import Describe
 from evaluator.classification import Classified, are_probabilities, classify, measure
-from evaluator.labels import names_that_differ, resolve_labels
+from evaluator.labels import names_that_differ, positive_class, resolve_labels
 from evaluator.plots import confusion_svg
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
 
 
-def classified_of(scored: Scored, names: Mapping[str, str], policy: Policy) -> Classified:
+def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshold: float) -> Classified:
     """Which class was said of each sample, and which would have been right.
 
     Args:
         scored: the model's answers.
         names: each label in the data → its class's name for people.
-        policy: labels, threshold, positive class.
+        data: the labels in their order, the positive class.
+        threshold: from which probability on the positive class is predicted.
 
     Raises:
-        BadModel, BadPolicy, BadData: labels and outputs do not fit, or a label is none of the policy's.
+        BadModel, BadPolicy: labels and outputs do not fit.
     """
-    outputs = scored.scores.shape[1]
-    labels = resolve_labels(policy.data, names, max(outputs, 2))
-    unknown = [sample for sample in scored.samples if sample.label not in labels.index]
-    if unknown:
-        known = ", ".join(list(labels.index)[:10])
-        raise BadData(f"{unknown[0].id}: label {unknown[0].label!r} is none of data.labels ({known})")
+    # one output is the positive class's score of two
+    labels = resolve_labels(data, names, max(scored.scores.shape[1], 2))
+    positive = positive_class(labels, data)
     true = np.array([labels.index[sample.label] for sample in scored.samples], dtype=np.int64)
-    predicted, probabilities = classify(scored.scores, policy.evaluate.threshold, positive_class(labels.names, policy))
-    return Classified(true, predicted, probabilities, names_that_differ(labels.names))
+    predicted, probabilities = classify(scored.scores, threshold, positive)
+    two = len(labels.names) == 2
+    return Classified(true, predicted, probabilities, names_that_differ(labels.names), positive if two else None)
 
 
-def positive_class(labels: tuple[str, ...], policy: Policy) -> int:
-    """The number of the positive class of two: the policy's, or the second; raises BadPolicy."""
-    if policy.data.positive is None:
-        return 1
-    positive = str(policy.data.positive)
-    if positive not in labels:
-        raise BadPolicy(f"data.positive is {positive!r}, which is none of the labels {', '.join(labels)}")
-    return labels.index(positive)
+def output_names(scored: Scored, found: Classified) -> tuple[str, ...]:
+    """A name for each output of the model: a single one is the positive class's score."""
+    if found.positive is not None and scored.scores.shape[1] == 1:
+        return (found.labels[found.positive],)
+    return found.labels
 
 
 def describe(scored: Scored, found: Classified) -> Describe:
@@ -64,7 +59,6 @@ def describe(scored: Scored, found: Classified) -> Describe:
 
     def of(place: int) -> ExplainSample:
         sample, predicted = scored.samples[place], int(found.predicted[place])
-        score = float(found.probabilities[place, predicted])
         return ExplainSample(
             id=sample.id,
             row=sample.row,
@@ -72,7 +66,7 @@ def describe(scored: Scored, found: Classified) -> Describe:
             reason="",
             true=found.labels[found.true[place]],
             predicted=found.labels[predicted],
-            score=score if np.isfinite(score) else None,
+            score=float(found.probabilities[place, predicted]),
         )
 
     return of
@@ -87,17 +81,14 @@ def classified_report(
     explain: Explainable | None,
 ) -> EvaluationReport:
     """Measure, and write evaluation.json and the confusion matrix beside the report that is returned."""
-    positive = positive_class(found.labels, request.policy) if len(found.labels) == 2 else None
     with request.timed("measure"):
-        metrics, per_class = measure(found, positive)
-    matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
-    if positive is not None:
-        quality = model_quality.binary(found, metrics, per_class, positive)
-    else:
-        quality = model_quality.multiclass(found, metrics)
-    request.outputs.json("evaluation.json", quality)
-    with request.timed("plots"):
-        request.outputs.text("plots/confusion.svg", confusion_svg(matrix))
+        metrics, per_class = measure(found)
+    matrix = None
+    if found.answered.all():
+        matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
+        with request.timed("plots"):
+            request.outputs.text("plots/confusion.svg", confusion_svg(matrix))
+    request.outputs.json("evaluation.json", model_quality.classification(found, metrics, per_class))
     return EvaluationReport(
         task=request.policy.task,
         labels=found.labels,
@@ -123,12 +114,12 @@ def data_facts(scored: Scored, unreadable: Unreadable) -> DataFacts:
 
 def _findings(found: Classified, metrics: Mapping[str, Metric]) -> list[Finding]:
     findings = []
-    broken = int((~np.isfinite(found.probabilities)).any(axis=1).sum())
+    broken = int((~found.answered).sum())
     if broken:
         text = f"The model's scores of {broken} of {len(found.true)} samples are NaN or infinite."
-        findings.append(Finding(severity="serious", title="Scores that are no numbers", text=text))
-    elif not are_probabilities(found.probabilities):
-        text = "The scores of a sample do not add up to 1: they may be logits. Log loss and Brier score need more."
+        return [Finding(severity="serious", title="Scores that are no numbers", text=text)]
+    if not are_probabilities(found.probabilities):
+        text = "The scores of a sample do not add up to 1: they may be logits, and have no log loss."
         findings.append(Finding(severity="warning", title="Scores that are no probabilities", text=text))
     if len(np.unique(found.predicted)) == 1 and len(np.unique(found.true)) > 1:
         text = f"All {len(found.true)} samples are predicted as {found.labels[found.predicted[0]]}."

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import os
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,7 +24,7 @@ from model.rows import open_csv
 
 BATCH = 32
 """Pictures a call of the model; at 224 px a batch has 19 MB."""
-DECODERS = 2
+DECODERS = min(8, os.cpu_count() or 1)
 
 _NAME_COLUMN = "class_name"
 
@@ -63,10 +63,24 @@ def read_annotations(path: Path, data: Data) -> list[Annotation]:
     ]
     if not annotations:
         raise BadData(f"{path.name}: no rows after the header")
+    _check_agree(path, annotations)
     return annotations
 
 
-def find_pictures(folder: Path, annotations: list[Annotation]) -> dict[str, Path]:
+def _check_agree(path: Path, annotations: Sequence[Annotation]) -> None:
+    """Raises BadData for a picture that is annotated twice, or a class that has two names."""
+    names: dict[str, str] = {}
+    files: set[str] = set()
+    for annotation in annotations:
+        if annotation.file in files:
+            raise BadData(f"{path.name}: {annotation.file} is annotated twice")
+        files.add(annotation.file)
+        name = names.setdefault(annotation.label, annotation.name)
+        if name != annotation.name:
+            raise BadData(f"{path.name}: class {annotation.label} is called {name} and {annotation.name}")
+
+
+def find_pictures(folder: Path, annotations: Sequence[Annotation]) -> dict[str, Path]:
     """Each annotated file → where it lies: at that path below the folder, or the one file of that name.
 
     Raises:
@@ -91,53 +105,43 @@ def find_pictures(folder: Path, annotations: list[Annotation]) -> dict[str, Path
 
 
 def score_images(
-    annotations: list[Annotation],
-    pictures: dict[str, Path],
+    annotations: Sequence[Annotation],
+    pictures: Mapping[str, Path],
     model: Model,
     preprocessor: ImagePreprocessor,
     unreadable: Unreadable,
     progress: Progress,
 ) -> Scored:
-    """Ask the model about every picture that can be read."""
-    samples: list[Sample] = []
-    scores: list[NDArray[np.float64]] = []
-    done = 0
+    """Ask the model about every picture that can be read; `pictures` says where each of the annotated ones lies."""
 
-    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]] | str:
-        path = pictures.get(annotation.file)
-        if path is None:
-            return f"{annotation.file}: no such file"
+    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]] | BadData:
+        path = pictures[annotation.file]
         try:
             prepared = preprocessor.prepare(read_image(path))
         except BadData as error:
-            return str(error)
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+            return error
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
         return Sample(annotation.file, annotation.row, annotation.label, digest, annotation.columns), prepared
 
+    samples: list[Sample] = []
+    scores: list[NDArray[np.float64]] = []
     with ThreadPoolExecutor(DECODERS) as pool:
         following = [pool.submit(read, annotation) for annotation in annotations[:BATCH]]
-        for batch in _batches(annotations):
+        for start in range(0, len(annotations), BATCH):
             current = following
-            following = [pool.submit(read, annotation) for annotation in annotations[done + len(batch) :][:BATCH]]
+            following = [pool.submit(read, annotation) for annotation in annotations[start + BATCH : start + 2 * BATCH]]
             inputs = []
-            for future in current:
-                result = future.result()
-                if isinstance(result, str):
-                    unreadable.add(result)
+            for result in (future.result() for future in current):
+                if isinstance(result, BadData):
+                    unreadable.add(str(result))
                 else:
                     samples.append(result[0])
                     inputs.append(result[1])
             if inputs:
                 scores.append(model.predict(np.stack(inputs)))
-            done += len(batch)
-            progress.report("evaluating", done, len(annotations), "images")
+            progress.report("evaluating", start + len(current), len(annotations), "images")
     unreadable.check()
     if not samples:
         raise BadData(f"no picture can be read: {unreadable.named[0]}")
     return Scored(samples, np.concatenate(scores))
-
-
-def _batches(annotations: list[Annotation]) -> Iterator[list[Annotation]]:
-    rest = iter(annotations)
-    while batch := list(islice(rest, BATCH)):
-        yield batch

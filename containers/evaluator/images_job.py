@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from assay.evaluation import EvaluationReport, Explainable, ExplainSamples
-from evaluator.choose import combine, eligible, representative, worst_classified
-from evaluator.classified import classified_of, classified_report, describe
+from evaluator.choose import check_only, combine, eligible, representative, worst_classified
+from evaluator.classified import classified_of, classified_report, describe, output_names
 from evaluator.images_data import find_pictures, read_annotations, score_images
+from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns
 from evaluator.request import Request
 from evaluator.scored import Unreadable
@@ -16,21 +17,31 @@ def evaluate_images(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the data is found before the model is loaded."""
     policy = request.policy
     annotations = read_annotations(request.annotations, policy.data)
+    names = {annotation.label: annotation.name for annotation in annotations}
+    check_labels(policy.data, names)
+    check_only(policy.explain.chosen, annotations[0].columns)
     pictures = find_pictures(request.dataset, annotations)
     unreadable = Unreadable(policy.evaluate.max_unreadable)
+    for annotation in annotations:
+        if annotation.file not in pictures:
+            unreadable.add(f"{annotation.file}: no such file")
+    unreadable.check()
+    present = [annotation for annotation in annotations if annotation.file in pictures]
     with request.model() as (model, folder):
         preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
-        names = {annotation.label: annotation.name for annotation in annotations}
         with request.timed("score"):
-            scored = score_images(annotations, pictures, model, preprocessor, unreadable, request.progress)
-    found = classified_of(scored, names, policy)
+            scored = score_images(present, pictures, model, preprocessor, unreadable, request.progress)
+    found = classified_of(scored, names, policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
-    chosen = worst_classified(found, eligible(scored.samples, policy.explain.chosen), policy.explain.chosen.samples)
-    drawn = representative(scored.samples, policy.explain.representative.samples or 0, policy.explain.seed)
+    chosen = worst_classified(
+        found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
+    )
+    asked = policy.explain.representative.samples or 0  # none by default: pictures have no features in common
+    drawn = representative(scored.samples, found.answered, asked, policy.explain.seed)
     samples = [sample for _, sample in combine(drawn, chosen, describe(scored, found))]
     explain = None
     if samples:
         samples = request.outputs.explain_images(pictures, samples)
         request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
-        explain = Explainable(kind="images", samples=len(samples), label_headers=found.labels)
+        explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
     return classified_report(request, scored, found, unreadable, request.facts(model), explain)

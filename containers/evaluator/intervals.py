@@ -28,13 +28,26 @@ def wilson(successes: float, n: int) -> tuple[float, float]:
     return min(max(0.0, centre - half), rate), max(min(1.0, centre + half), rate)
 
 
-def percentiles(resampled: Array) -> tuple[float, float] | None:
-    """95 % interval of a bootstrap: (resamples,) → low, high; None when no resample has a value."""
+def bootstrap_interval(value: float, resampled: Array, n: int, best: float | None = None) -> tuple[float, float] | None:
+    """95 % percentile interval of a bootstrap, which always holds the value itself.
+
+    Args:
+        value: of the whole sample of n.
+        resampled: (resamples,); NaN where a resample has no value.
+        n: how many samples there are.
+        best: the most that the metric can be. When no resample misses it, none had a mistake in it, and the bootstrap
+            knows nothing of how likely one is; then the interval reaches as low as Wilson's of n right out of n.
+
+    Returns:
+        low and high; None when no resample has a value.
+    """
     finite = resampled[np.isfinite(resampled)]
     if not finite.size:
         return None
-    low, high = np.quantile(finite, [0.025, 0.975])
-    return float(low), float(high)
+    low, high = (float(bound) for bound in np.quantile(finite, [0.025, 0.975]))
+    if best is not None and finite.min() > best - 1e-9:
+        low = best * wilson(n, n)[0]
+    return min(low, value), max(high, value)
 
 
 def resample_confusion(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -55,8 +68,11 @@ def resample_weights(strata: NDArray[np.int64], rng: np.random.Generator) -> Ite
     members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
     portion = max(1, _CHUNK // len(strata))
     for start in range(0, RESAMPLES, portion):
-        weights = np.zeros((min(portion, RESAMPLES - start), len(strata)))
+        size = min(portion, RESAMPLES - start)
+        weights = np.empty((size, len(strata)))
         for places in members:
             n = len(places)
-            weights[:, places] = rng.multinomial(n, np.full(n, 1 / n), size=len(weights))
+            # one count for all resamples: each counts in numbers of its own
+            drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
+            weights[:, places] = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
         yield weights

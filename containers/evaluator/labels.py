@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.errors import BadData, BadModel, BadPolicy
-from assay.policy import Data
+from assay.policy import Data, Label
 
 _SHOWN = 10
 
@@ -21,8 +21,31 @@ class Labels:
     """A label as it stands in the data → its class."""
 
 
+def check_labels(data: Data, found: Iterable[str]) -> None:
+    """Find what is wrong with the labels whatever the model is: before it is loaded, which takes seconds.
+
+    Raises:
+        BadPolicy, BadData: the labels in the data are not those of the policy, or do not say their order.
+    """
+    if data.labels is None:
+        texts = sorted(label for label in found if _whole_number(label) is None)
+        if texts:
+            raise BadPolicy(
+                f"the labels are text ({_few(texts)}): say data.labels, the classes in the order of the model's outputs"
+            )
+        return
+    listed = _listed(data.labels)
+    if len(set(listed.names)) < len(listed.names):
+        raise BadPolicy(f"data.labels names a class twice: {_few(listed.names)}")
+    unknown = sorted(label for label in found if label not in listed.index)
+    if unknown:
+        raise BadData(f"label {unknown[0]!r} is none of data.labels ({_few(listed.names)})")
+    if data.positive is not None:
+        positive_class(listed, data)
+
+
 def resolve_labels(data: Data, found: Mapping[str, str], classes: int) -> Labels:
-    """Read the labels.
+    """Read the labels, which `check_labels` has found to be in order.
 
     Args:
         data: the policy's part.
@@ -32,33 +55,47 @@ def resolve_labels(data: Data, found: Mapping[str, str], classes: int) -> Labels
     Raises:
         BadPolicy, BadModel: the labels do not say which output is which, or are not as many as the outputs.
     """
-    if not found:
-        raise BadData("no rows: there is no label in the data")
-    if isinstance(data.labels, dict):
-        return _in_order([str(key) for key in sorted(data.labels)], list(_by_key(data.labels)), classes)
-    if data.labels is not None:
-        names = [_as_text(label) for label in data.labels]
-        return _in_order(names, names, classes)
-    return _by_number(found, data.label_base, classes)
-
-
-def _in_order(labels: Sequence[str], names: Sequence[str], classes: int) -> Labels:
-    if len(labels) != classes:
+    if data.labels is None:
+        return _by_number(found, data.label_base, classes)
+    listed = _listed(data.labels)
+    if len(listed.names) != classes:
         raise BadModel(
-            f"the model tells {classes} classes apart, the policy names {len(labels)} labels ({_few(labels)})"
+            f"the model tells {classes} classes apart, the policy names {len(listed.names)} labels "
+            f"({_few(listed.names)})"
         )
-    return Labels(tuple(names), {label: index for index, label in enumerate(labels)})
+    if isinstance(data.labels, dict):
+        return listed
+    return Labels(tuple(found.get(label, label) for label in listed.names), listed.index)
+
+
+def positive_class(labels: Labels, data: Data) -> int:
+    """The number of the positive class of two: the policy's, by its label or its name, or the second.
+
+    Raises:
+        BadPolicy: it is none of them.
+    """
+    if data.positive is None:
+        return 1
+    text = _as_text(data.positive)
+    if text in labels.index:
+        return labels.index[text]
+    if text in labels.names:
+        return labels.names.index(text)
+    raise BadPolicy(f"data.positive is {text!r}, which is none of the labels {_few(labels.names)}")
+
+
+def _listed(given: Sequence[Label] | Mapping[int, str]) -> Labels:
+    """The policy's labels; of a map, number → name, the data may hold either."""
+    if isinstance(given, Mapping):
+        numbers = sorted(given)
+        names = tuple(given[number] for number in numbers)
+        return Labels(names, {text: place for place, n in enumerate(numbers) for text in (str(n), given[n])})
+    names = tuple(_as_text(label) for label in given)
+    return Labels(names, {name: place for place, name in enumerate(names)})
 
 
 def _by_number(found: Mapping[str, str], base: int | None, classes: int) -> Labels:
-    numbers = {label: _whole_number(label) for label in found}
-    texts = sorted(label for label, number in numbers.items() if number is None)
-    if texts:
-        raise BadPolicy(
-            f"the labels are text ({_few(texts)}): say data.labels, the {classes} classes in the order of the "
-            "model's outputs"
-        )
-    whole = {label: number for label, number in numbers.items() if number is not None}
+    whole = {label: number for label in found if (number := _whole_number(label)) is not None}
     low, high = min(whole.values()), max(whole.values())
     fitting = [b for b in (0, 1) if b <= low and high < classes + b]
     if base is None and len(fitting) == 2:
@@ -87,10 +124,6 @@ def names_that_differ(names: Iterable[str]) -> tuple[str, ...]:
         seen[name] = seen.get(name, 0) + 1
         result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
     return tuple(result)
-
-
-def _by_key(labels: Mapping[int, str]) -> Iterable[str]:
-    return (labels[key] for key in sorted(labels))
 
 
 def _as_text(label: object) -> str:

@@ -31,7 +31,18 @@ def regression(metrics: Mapping[str, Metric]) -> Json:
     return {"regression_metrics": {name: value for name, value in found.items() if value is not None}}
 
 
-def multiclass(found: Classified, metrics: Mapping[str, Metric]) -> Json:
+def classification(
+    found: Classified, metrics: Mapping[str, Metric], per_class: Mapping[str, Mapping[str, Metric]]
+) -> Json:
+    """The family of two classes or of several; empty where the scores are no numbers."""
+    answered = bool(found.answered.all())
+    if found.positive is None:
+        return {"multiclass_classification_metrics": _multiclass(found, metrics) if answered else {}}
+    family = _binary(found, metrics, per_class, found.positive) if answered else {}
+    return {"binary_classification_metrics": family}
+
+
+def _multiclass(found: Classified, metrics: Mapping[str, Metric]) -> Json:
     counts, labels = found.counts, found.labels
     constant = np.zeros_like(counts)
     constant[:, counts.sum(axis=1).argmax()] = counts.sum(axis=1)
@@ -53,10 +64,10 @@ def multiclass(found: Classified, metrics: Mapping[str, Metric]) -> Json:
         result[f"weighted_{name}_best_constant_classifier"] = _bare(_weighted(constant, beta))
     result["weighted_recall_best_constant_classifier"] = _bare(_weighted_rate(constant, axis=1))
     result["weighted_precision_best_constant_classifier"] = _bare(_weighted_rate(constant, axis=0))
-    return {"multiclass_classification_metrics": result}
+    return result
 
 
-def binary(
+def _binary(
     found: Classified, metrics: Mapping[str, Metric], per_class: Mapping[str, Mapping[str, Metric]], positive: int
 ) -> Json:
     counts, label = found.counts, found.labels[positive]
@@ -84,9 +95,9 @@ def binary(
     order = [1 - positive, positive]
     result: Json = {"confusion_matrix": _matrix(counts[np.ix_(order, order)], ("0", "1"))}
     result |= {name: value for name, value in leaves.items() if value is not None}
-    if np.isfinite(found.probabilities).all() and len(np.unique(found.true)) == 2:
+    if len(np.unique(found.true)) == 2:
         result |= _curves(found, positive)
-    return {"binary_classification_metrics": result}
+    return result
 
 
 def _curves(found: Classified, positive: int) -> Json:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from assay.base import Record
 from assay.evaluation import ExplainSample
 from evaluator.classification import Classified
-from evaluator.rows_data import Table
+from evaluator.rows_data import Table, cells_of
 from evaluator.scored import Sample, Scored
 
 
@@ -55,13 +55,14 @@ class Outputs:
 
     def explain_rows(self, table: Table, samples: Sequence[Sample]) -> tuple[str, ...]:
         """`explain/rows/data.csv`: features, label, `assay_id`, no header row, as Clarify reads it; its headers."""
-        headers = (*table.feature_names, table.label_name, "assay_id")
+        cells = cells_of(table, {sample.row for sample in samples})
         content = io.StringIO()
         writer = csv.writer(content, lineterminator="\n")
         for sample in samples:
-            writer.writerow([*(sample.columns[name] for name in table.feature_names), sample.label, sample.id])
+            row = cells[sample.row]
+            writer.writerow([*(row[place] for place in table.features), sample.label, sample.id])
         self.text("explain/rows/data.csv", content.getvalue())
-        return headers
+        return (*table.feature_names, table.label_name, "assay_id")
 
     def explain_images(self, pictures: dict[str, Path], samples: Sequence[ExplainSample]) -> list[ExplainSample]:
         """Copies the pictures to `explain/images/`; the samples with the file that each became."""
@@ -77,28 +78,32 @@ class Outputs:
 
 
 def _different(names: Sequence[str]) -> list[str]:
-    """The names, with a number before those that stand twice: `a/1.jpg` and `b/1.jpg` share a folder here."""
+    """The names, with a number before those that stand twice: `a/1.jpg` and `b/1.JPG` share a folder here."""
     taken: set[str] = set()
     result = []
     for name in names:
         unique, number = name, 2
-        while unique in taken:
+        while unique.casefold() in taken:  # some file systems do not tell case
             unique, number = f"{number}_{name}", number + 1
-        taken.add(unique)
+        taken.add(unique.casefold())
         result.append(unique)
     return result
 
 
 def classified_columns(scored: Scored, found: Classified) -> dict[str, Any]:
-    """The columns of predictions.parquet for a classifier."""
+    """The columns of predictions.parquet for a classifier; null where the scores are no numbers."""
     labels = np.array(found.labels)
     own = found.probabilities[np.arange(len(scored)), found.predicted]
+
+    def known(values: NDArray[Any]) -> list[Any]:
+        return [value if answered else None for value, answered in zip(values.tolist(), found.answered, strict=True)]
+
     return _sample_columns(scored) | {
         "true": labels[found.true].tolist(),
-        "predicted": labels[found.predicted].tolist(),
-        "correct": (found.true == found.predicted).tolist(),
-        "score": own,
-        "scores": list(found.probabilities.astype(np.float32)),
+        "predicted": known(labels[found.predicted]),
+        "correct": known(found.true == found.predicted),
+        "score": known(own),
+        "scores": known(found.probabilities),
     }
 
 

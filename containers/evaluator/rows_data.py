@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from assay.policy import Data
 from evaluator.scored import Sample, Scored, Unreadable
 from job.progress import Progress
 from model.load import Model
-from model.rows import CsvFile, open_csv
+from model.rows import CsvFile, Row, open_csv
 
 BATCH = 8192
 """Rows a call of the model."""
@@ -30,6 +30,8 @@ class Table:
     features: tuple[int, ...]
     label: int
     id: int | None
+    numbers: bool
+    """Whether the labels are numbers, as a regression's are."""
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -39,8 +41,36 @@ class Table:
     def label_name(self) -> str:
         return self.file.header[self.label]
 
+    def check_label(self, row: Row) -> None:
+        """Raises BadData, with line and column, when a row has too many or few cells, or its label is no number."""
+        if row.problem:
+            raise BadData(row.problem)
+        if self.numbers:
+            self.number(row, self.label)
 
-def open_table(folder: Path, data: Data) -> Table:
+    def number(self, row: Row, place: int) -> float:
+        """The number in a cell; raises BadData, with line and column, when it holds none."""
+        cell = row.cells[place]
+        try:
+            number = float(cell)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            column = self.file.header[place]
+            raise BadData(f"{self.file.path.name}, line {row.line}: {column} is {cell!r:.80}, expected a finite number")
+        return number
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What a table holds as a whole."""
+
+    rows: int
+    labels: tuple[str, ...]
+    """The different ones, sorted; of a regression none."""
+
+
+def open_table(folder: Path, data: Data, *, numbers: bool) -> Table:
     """The one CSV file of the data; raises BadData when there is none or a column is missing."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(files) != 1:
@@ -52,12 +82,41 @@ def open_table(folder: Path, data: Data) -> Table:
     features = tuple(index for index in range(len(file.header)) if index not in left_out and index != row_id)
     if not features:
         raise BadData(f"{files[0].name}: no feature is left among {', '.join(file.header)}")
-    return Table(file, features, label, row_id)
+    return Table(file, features, label, row_id, numbers)
 
 
-def labels_of(table: Table) -> list[str]:
-    """The different labels, sorted: one pass over the file."""
-    return sorted({row.cells[table.label] for row in table.file.rows()})
+def look_through(table: Table, max_unreadable: int) -> Overview:
+    """One pass over the file before the model is loaded, which takes seconds: finds what no model can mend.
+
+    Raises:
+        BadData: the file has no rows, two rows of one id, or more rows than allowed that are none of its table.
+    """
+    unreadable = Unreadable(max_unreadable)
+    labels: set[str] = set()
+    ids: set[str] = set()
+    rows = 0
+    for row in table.file.every_row():
+        rows += 1
+        try:
+            table.check_label(row)
+        except BadData as error:
+            unreadable.add(str(error))
+            continue
+        if not table.numbers:
+            labels.add(row.cells[table.label])
+        if table.id is not None:
+            if row.cells[table.id] in ids:
+                raise BadData(f"{table.file.path.name}, line {row.line}: id {row.cells[table.id]!r} stands twice")
+            ids.add(row.cells[table.id])
+    unreadable.check()
+    if not rows:
+        raise BadData(f"{table.file.path.name}: no rows after the header")
+    return Overview(rows, tuple(sorted(labels)))
+
+
+def cells_of(table: Table, rows: Collection[int]) -> dict[int, tuple[str, ...]]:
+    """Some rows again, as they stand in the file: memory holds no others."""
+    return {number: row.cells for number, row in enumerate(table.file.every_row()) if number in rows}
 
 
 def check_fits(table: Table, model: Model) -> None:
@@ -71,49 +130,47 @@ def check_fits(table: Table, model: Model) -> None:
         )
 
 
-def score_rows(table: Table, model: Model, unreadable: Unreadable, progress: Progress) -> Scored:
-    """Ask the model about every row that can be read."""
-    size = table.file.path.stat().st_size
+def score_rows(
+    table: Table, rows: int, keep: Collection[str], model: Model, unreadable: Unreadable, progress: Progress
+) -> Scored:
+    """Ask the model about every row that can be read.
+
+    Args:
+        table: the data.
+        rows: how many it has.
+        keep: the columns that samples are chosen by.
+        model: whom to ask.
+        unreadable: takes the others.
+        progress: is told.
+    """
+    kept = {name: table.file.header.index(name) for name in keep}
     samples: list[Sample] = []
     scores: list[NDArray[np.float64]] = []
     inputs: list[list[float]] = []
-    read = 0
-    for number, row in enumerate(table.file.rows()):
-        read += sum(map(len, row.cells)) + len(row.cells)
+    for number, row in enumerate(table.file.every_row()):
         try:
-            inputs.append([_number(row.cells[i], table.file.header[i]) for i in table.features])
+            table.check_label(row)
+            inputs.append([table.number(row, place) for place in table.features])
         except BadData as error:
-            unreadable.add(f"{table.file.path.name}, line {row.line}: {error}")
+            unreadable.add(str(error))
             continue
-        samples.append(_sample(table, number, row.cells))
+        samples.append(
+            Sample(
+                id=str(number) if table.id is None else row.cells[table.id],
+                row=number,
+                label=row.cells[table.label],
+                fingerprint=hashlib.sha256("\0".join(row.cells).encode()).hexdigest(),
+                columns={name: row.cells[place] for name, place in kept.items()},
+            )
+        )
         if len(inputs) == BATCH:
             scores.append(model.predict(np.array(inputs)))
             inputs.clear()
-            progress.report("evaluating", min(read, size), size, "bytes")
+            progress.report("evaluating", number + 1, rows, "rows")
     if inputs:
         scores.append(model.predict(np.array(inputs)))
-    progress.report("evaluating", size, size, "bytes")
+    progress.report("evaluating", rows, rows, "rows")
     unreadable.check()
     if not samples:
-        raise BadData(f"{table.file.path.name}: no rows after the header")
+        raise BadData(f"no row can be read: {unreadable.named[0]}")
     return Scored(samples, np.concatenate(scores))
-
-
-def _sample(table: Table, number: int, cells: Sequence[str]) -> Sample:
-    return Sample(
-        id=str(number) if table.id is None else cells[table.id],
-        row=number,
-        label=cells[table.label],
-        fingerprint=hashlib.sha256("\0".join(cells).encode()).hexdigest(),
-        columns=dict(zip(table.file.header, cells, strict=True)),
-    )
-
-
-def _number(cell: str, column: str) -> float:
-    try:
-        number = float(cell)
-    except ValueError:
-        raise BadData(f"column {column!r}: {cell!r} is not a number") from None
-    if not math.isfinite(number):
-        raise BadData(f"column {column!r}: {cell!r} is not a finite number")
-    return number

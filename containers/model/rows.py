@@ -14,11 +14,13 @@ csv.field_size_limit(16 * 1024 * 1024)  # bytes; Python's own limit of 128 KiB i
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the file that has as many cells as there are columns."""
+    """A row of the file."""
 
     line: int
     """From 1, as editors count."""
     cells: tuple[str, ...]
+    problem: str = ""
+    """Why it is none of this table: it has more or fewer cells than there are columns."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,18 @@ class CsvFile:
         """The rows after the header; blank lines are passed over.
 
         Raises:
-            BadData: a row has more or fewer cells than there are columns, or the file is no UTF-8; names the line.
+            BadData: a row has more or fewer cells than there are columns, or as `every_row`; names the line.
+        """
+        for row in self.every_row():
+            if row.problem:
+                raise BadData(row.problem)
+            yield row
+
+    def every_row(self) -> Iterator[Row]:
+        """The rows after the header, those with a problem too, for who counts them.
+
+        Raises:
+            BadData: the file is no UTF-8 or no CSV; names the line.
         """
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -52,12 +65,13 @@ class CsvFile:
                 for number, cells in enumerate(reader):
                     if number < self.skip or not cells:
                         continue
+                    problem = ""
                     if len(cells) != len(self.header):
-                        raise BadData(
+                        problem = (
                             f"{self.path.name}, line {reader.line_num}: {len(cells)} cells, "
                             f"expected {len(self.header)} ({', '.join(self.header)})"
                         )
-                    yield Row(reader.line_num, tuple(cells))
+                    yield Row(reader.line_num, tuple(cells), problem)
             except UnicodeDecodeError as error:
                 raise BadData(f"{self.path.name}: not UTF-8 after line {reader.line_num}: {error}") from error
             except csv.Error as error:
