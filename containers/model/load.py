@@ -127,8 +127,8 @@ def _load_saved_model(folder: Path) -> Model:
     if SIGNATURE not in signatures:
         raise BadModel(f"no signature {SIGNATURE}, found {', '.join(signatures) or 'none'}")
     function = loaded.signatures[SIGNATURE]
-    inputs = [_tensor(name, spec) for name, spec in function.structured_input_signature[1].items()]
-    outputs = [_tensor(name, spec) for name, spec in function.structured_outputs.items()]
+    inputs = [_tensor(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
+    outputs = [_tensor(name, spec) for name, spec in sorted(function.structured_outputs.items())]
     argument, result = _only(inputs, "input").name, _only(outputs, "output").name
 
     def ask(batch: NDArray[Any]) -> NDArray[Any]:
