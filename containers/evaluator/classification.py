@@ -96,9 +96,9 @@ def of_confusion(counts: Counts) -> dict[str, Array]:
     # Gorodkin 2004: the correlation of true and predicted classes
     spread = np.sqrt((n**2 - squares_predicted).astype(float)) * np.sqrt((n**2 - squares_true).astype(float))
     one_class = squares_true == n**2
-    result["mcc"] = np.where(one_class, np.nan, _divide(right * n - by_chance, spread))
+    result["mcc"] = np.where(one_class, np.nan, divide(right * n - by_chance, spread))
     # Cohen 1960: agreement beyond chance
-    result["kappa"] = np.where(one_class, np.nan, _divide(right * n - by_chance, n**2 - by_chance))
+    result["kappa"] = np.where(one_class, np.nan, divide(right * n - by_chance, n**2 - by_chance))
     return result
 
 
@@ -107,9 +107,9 @@ def per_class(counts: Counts) -> dict[str, Array]:
     right = np.diagonal(counts, axis1=-2, axis2=-1)
     support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
     return {
-        "precision": _divide(right, predicted),
-        "recall": _divide(right, support),
-        "f1": _divide(2 * right, support + predicted),
+        "precision": divide(right, predicted),
+        "recall": divide(right, support),
+        "f1": divide(2 * right, support + predicted),
     }
 
 
@@ -147,7 +147,7 @@ def roc_auc(is_class: NDArray[np.bool_], scores: Array, weights: Array) -> Array
     outside = np.add.reduceat(ordered * ~is_class[order], ties, axis=1)
     below = np.cumsum(outside, axis=1) - outside
     pairs = inside.sum(axis=1) * outside.sum(axis=1)
-    return _divide((inside * (below + outside / 2)).sum(axis=1), pairs, otherwise=np.nan)
+    return divide((inside * (below + outside / 2)).sum(axis=1), pairs, otherwise=np.nan)
 
 
 def are_probabilities(scores: Array) -> bool:
@@ -267,10 +267,10 @@ def _metric(
 
 
 def _mean(values: Array, where: NDArray[np.bool_]) -> Array:
-    return _divide((values * where).sum(axis=-1), where.sum(axis=-1))
+    return divide((values * where).sum(axis=-1), where.sum(axis=-1))
 
 
-def _divide(a: NDArray[np.generic], b: NDArray[np.generic], otherwise: float = 0.0) -> Array:
+def divide(a: NDArray[np.generic], b: NDArray[np.generic], otherwise: float = 0.0) -> Array:
     """a / b, and `otherwise` where b is 0."""
     top, bottom = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
     shape = np.broadcast_shapes(top.shape, bottom.shape)

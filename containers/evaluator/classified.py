@@ -88,7 +88,7 @@ def classified_report(
         matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
         with request.timed("plots"):
             request.outputs.text("plots/confusion.svg", confusion_svg(matrix))
-    request.outputs.json("evaluation.json", model_quality.classification(found, metrics, per_class))
+    request.outputs.json("evaluation.json", model_quality.classification(found, metrics))
     return EvaluationReport(
         task=request.policy.task,
         labels=found.labels,
