@@ -118,12 +118,13 @@ def _by_number(found: Mapping[str, str], base: int | None, classes: int) -> Labe
 
 def names_that_differ(names: Iterable[str]) -> tuple[str, ...]:
     """The names with a number behind those that stand twice: reports are keyed by them."""
-    seen: dict[str, int] = {}
-    result = []
+    taken: dict[str, None] = {}
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
-        result.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return tuple(result)
+        unique, number = name, 2
+        while unique in taken:
+            unique, number = f"{name} ({number})", number + 1
+        taken[unique] = None
+    return tuple(taken)
 
 
 def _as_text(label: object) -> str:
