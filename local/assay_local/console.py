@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -85,11 +86,8 @@ class Console:
         style = VERDICT_STYLES.get(notice.attributes.get("verdict", ""), "")
         self.say()
         self._rule("the notice, as a subscriber gets it", style)
-        for text in (Text(notice.subject or "", style="bold"), Text(), Text(notice.message.rstrip())):
-            if self._live:
-                self._terminal.print(text, overflow="ignore", crop=False)
-            else:
-                self._terminal.print(text, soft_wrap=True)
+        for text, font in ((notice.subject or "", "bold"), ("", ""), (notice.message.rstrip(), "")):
+            self.say(wrapped(text, self._terminal.width) if self._live else text, font)
         self._rule("", style)
 
     def verdict(self, verdict: str) -> None:
@@ -148,6 +146,20 @@ class Console:
 
         yield refresh
         refresh()
+
+
+def wrapped(text: str, width: int) -> str:
+    """Broken between words only, with what goes on further in than where it began."""
+    return "\n".join(
+        textwrap.fill(
+            line,
+            width,
+            subsequent_indent=" " * (len(line) - len(line.lstrip()) + 4),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.split("\n")
+    )
 
 
 def shown(path: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console as Terminal
 
-from assay_local.console import Console, picture
+from assay_local.console import Console, picture, wrapped
 from assay_local.notices import Notice
 from assay_local.steps import Step, Task
 
@@ -69,6 +69,18 @@ def test_on_a_terminal_an_address_is_not_broken() -> None:
     file = io.StringIO()
     Console(file, live=True).notice(NOTICE)
     assert "s3://lake/" + "x" * 120 in file.getvalue()
+
+
+def test_a_long_line_is_broken_between_words_only() -> None:
+    text = "What decided it\n  [fail] recall of three is 0, asked was at least 0.7\n\nReport  s3://a-bucket-with-a-name/key"
+    assert wrapped(text, 30).split("\n") == [
+        "What decided it",
+        "  [fail] recall of three is 0,",
+        "      asked was at least 0.7",
+        "",
+        "Report",
+        "    s3://a-bucket-with-a-name/key",
+    ]
 
 
 def test_a_path_is_shown_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
