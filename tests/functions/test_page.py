@@ -82,12 +82,12 @@ def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
     titles = re.findall(r"<h2>(.*?)</h2>", html)
     assert titles == [
         "Gates",
+        "Worth knowing",
+        "Mistakes, explained",
+        "What the model goes by",
         "Beside the champion",
         "Metrics",
         "By class",
-        "Mistakes, explained",
-        "What the model goes by",
-        "Worth knowing",
         "This run",
     ]
     for part in ("1e+308", "120 s", "-0.8", "▼ worse", "1,297 samples", "within 1e-07"):
