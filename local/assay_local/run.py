@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -85,6 +86,8 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
 
 
 def start_cloud(engine: Engine = "process", explainer: Explainer = "assay") -> Cloud:
+    if engine == "docker" and shutil.which("docker") is None:
+        raise Problem("--engine docker: there is no `docker` command on the PATH")
     from assay_local.cloud import Cloud  # takes a second or two, and `assay --help` needs none of it
 
     parameters = {**(CLARIFY if explainer == "clarify" else {}), **(DOCKER if engine == "docker" else {})}
