@@ -22,11 +22,24 @@ def headline(summary: Summary) -> str:
         open_gates = [gate for gate in gates if gate.counts_as == "inconclusive"]
         return f"{model} is not decided by its data: {reasons(open_gates)}"
     if summary.verdict == "pass":
-        held = [gate for gate in gates if gate.result != "not applicable"]
+        applied = [gate for gate in gates if gate.result != "not applicable"]
         warned = [gate for gate in gates if gate.counts_as == "warn"]
-        note = f", with a warning: {reasons(warned)}" if warned else f": {reasons(held)}"
-        return f"{model} passed {count(len(held), 'gate')}{note}"
+        note = f", with a warning: {reasons(warned)}" if warned else f": {briefly(applied)}"
+        return f"{model} passed {count(len(applied), 'gate')}{note}"
     return f"{model} was not judged, because its policy has no gates that apply{measured(summary)}"
+
+
+def briefly(gates: Sequence[GateOutcome], room: int = 120) -> str:
+    """`accuracy 0.9759 (at least 0.93), recall of eight 0.94 (at least 0.7) and 3 more`: as many as there is room for."""
+    text = ""
+    for place, gate in enumerate(gates):
+        item = ("" if not place else ", ") + f"{name_of(gate.metric, gate.of)} {number(gate.value)} ({gate.limit})"
+        left = len(gates) - place - 1
+        more = f" and {left} more" if left else ""
+        if place and len(text + item + more) > room:
+            return f"{text} and {left + 1} more"
+        text += item
+    return text
 
 
 def reasons(gates: Sequence[GateOutcome], most: int = 3) -> str:

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from assay.layout import RunFolder
 from assay.summary import Change, Summary
 from assay.verdict import GateOutcome
-from publish_summary.headline import name_of, number, one_line
+from publish_summary.headline import briefly, name_of, number, one_line
 
 SUBJECT_MAX = 99  # SNS wants fewer than 100 ASCII characters
 MESSAGE_MAX = 200_000  # bytes; SNS allows 256 KiB, attributes included
@@ -39,10 +39,19 @@ def notice(summary: Summary, bucket: str) -> Notice:
 
 
 def subject(summary: Summary) -> str:
-    """`FAIL: digits failed 1 gate: accuracy is 0.41, asked was at least 0.9`, in plain ASCII, on one line."""
-    plain = unicodedata.normalize("NFKD", one_line(printable(summary.headline)).replace("→", "->"))
-    text = f"{summary.verdict.upper()}: " + plain.encode("ascii", "ignore").decode()
+    """`FAIL: digits: recall of three 0 (at least 0.7)`, in plain ASCII, on one line."""
+    text = f"{summary.verdict.upper()}: {ascii_of(summary.model)}: "
+    deciding = [gate for gate in summary.gates if gate.counts_as == summary.verdict and gate.result != "not applicable"]
+    if deciding and len(text) < SUBJECT_MAX // 2:
+        text += ascii_of(briefly(deciding, room=SUBJECT_MAX - len(text)))
+    else:
+        text = f"{summary.verdict.upper()}: {ascii_of(summary.headline)}"
     return text if len(text) <= SUBJECT_MAX else text[: SUBJECT_MAX - 3].rstrip() + "..."
+
+
+def ascii_of(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", one_line(printable(text)).replace("→", "->"))
+    return plain.encode("ascii", "ignore").decode()
 
 
 def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from assay.evaluation import Finding, Metric
 from assay.events import Upload
 from assay.failure import Failure
@@ -29,9 +30,9 @@ def gate(result: str, counts_as: str, reason: str, **fields: Any) -> GateOutcome
     )
 
 
-PASSED = gate("pass", "pass", "accuracy is 0.95, asked was at least 0.9")
-FAILED = gate("fail", "fail", "accuracy is 0.5, asked was at least 0.9", champion=0.97)
-OPEN = gate("inconclusive", "inconclusive", "accuracy is 0.9 (0.8 to 0.95), asked was at least 0.9: 60 samples do not")
+PASSED = gate("pass", "pass", "accuracy is 0.95, must be at least 0.9", value=0.95)
+FAILED = gate("fail", "fail", "accuracy is 0.5, must be at least 0.9", value=0.5, champion=0.97)
+OPEN = gate("inconclusive", "inconclusive", "accuracy is 0.9 (0.8 to 0.95), must be at least 0.9: 60 samples do not")
 WARNED = OPEN.model_copy(update={"counts_as": "warn"})
 NOT_APPLICABLE = gate("not applicable", "pass", "there is no champion to compare with")
 
@@ -60,12 +61,12 @@ def summary(verdict: str, model: str = "digits", **fields: Any) -> Summary:
         (summary("error"), "digits could not be judged: no reason is known"),
         (
             summary("pass", gates=(PASSED, NOT_APPLICABLE)),
-            "digits passed 1 gate: accuracy is 0.95, asked was at least 0.9",
+            "digits passed 1 gate: accuracy 0.95 (at least 0.9)",
         ),
         (summary("pass", gates=(PASSED, WARNED)), f"digits passed 2 gates, with a warning: {OPEN.reason}"),
         (
             summary("fail", gates=(PASSED, FAILED)),
-            "digits failed 1 gate: accuracy is 0.5, asked was at least 0.9 (the champion's accuracy is 0.97)",
+            "digits failed 1 gate: accuracy is 0.5, must be at least 0.9 (the champion's accuracy is 0.97)",
         ),
         (summary("inconclusive", gates=(PASSED, OPEN)), f"digits is not decided by its data: {OPEN.reason}"),
         (
@@ -75,7 +76,9 @@ def summary(verdict: str, model: str = "digits", **fields: Any) -> Summary:
         (summary("not judged"), "digits was not judged, because its policy has no gates that apply"),
         (
             summary("fail", gates=(FAILED,) * 5),
-            "digits failed 5 gates: " + "; ".join([FAILED.reason] * 3) + "; and 2 more (the champion's accuracy is 0.97)",
+            "digits failed 5 gates: "
+            + "; ".join([FAILED.reason] * 3)
+            + "; and 2 more (the champion's accuracy is 0.97)",
         ),
     ],
 )
@@ -120,9 +123,9 @@ def test_the_message_lists_what_decided_it() -> None:
     )
     assert notice(made, "b").message.split("\n\n", 1)[1] == (
         """What decided it
-  [fail] accuracy is 0.5, asked was at least 0.9
-  [inconclusive, counts as warn] accuracy is 0.9 (0.8 to 0.95), asked was at least 0.9: 60 samples do not
-  [pass] accuracy is 0.95, asked was at least 0.9
+  [fail] accuracy is 0.5, must be at least 0.9
+  [inconclusive, counts as warn] accuracy is 0.9 (0.8 to 0.95), must be at least 0.9: 60 samples do not
+  [pass] accuracy is 0.95, must be at least 0.9
   [not applicable] there is no champion to compare with
 
 Beside the champion
@@ -171,6 +174,15 @@ def test_a_subject_is_short_ascii_on_one_line_whatever_the_model_is_called(model
     assert told.subject.isprintable()
     assert all(c == "\n" or c.isprintable() for c in told.message)
     assert len(told.attributes["model"]) <= 256
+
+
+def test_a_subject_names_the_gates_that_decided_as_many_as_it_has_room_for() -> None:
+    assert notice(summary("fail", gates=(PASSED, FAILED)), "b").subject == "FAIL: digits: accuracy 0.5 (at least 0.9)"
+    many = notice(summary("fail", gates=(FAILED,) * 5), "b").subject
+    assert many == "FAIL: digits: accuracy 0.5 (at least 0.9), accuracy 0.5 (at least 0.9) and 3 more"
+    long = notice(summary("fail", "x" * 300, gates=(FAILED,)), "b").subject
+    assert long.startswith("FAIL: xxx")
+    assert len(long) == 99
 
 
 def test_a_message_of_two_megabytes_is_cut_and_says_so() -> None:

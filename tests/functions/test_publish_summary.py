@@ -4,6 +4,7 @@ from typing import Any
 
 import boto3
 import pytest
+
 from assay.errors import BadModel
 from assay.evaluation import Explainable, Metric
 from assay.layout import champion_key
@@ -85,7 +86,7 @@ def test_a_run_that_passed_is_summed_up_announced_and_crowned(aws: Aws) -> None:
     (notice,) = aws.notices()
     attributes = {name: value["Value"] for name, value in notice["MessageAttributes"].items()}
     assert attributes == {"verdict": "pass", "model": "digits", "run": uploaded.folder.run}
-    assert notice["Subject"] == "PASS: digits passed 1 gate: accuracy is 0.9 (0.85 to 0.95), asked was at least 0.8"
+    assert notice["Subject"] == "PASS: digits: accuracy 0.9 (at least 0.8)"
     crowned = Champion.model_validate_json(aws.get(champion_key("digits")))
     assert (crowned.run, crowned.version) == (uploaded.folder.run, uploaded.version)
     assert aws.keys("active/") == []
@@ -180,7 +181,12 @@ def test_a_rejected_upload_ends_in_an_error_and_one_notice(aws: Aws) -> None:
             {"error": "BadModel", "message": "no saved_model.pb; seen: a.txt"},
             "no saved_model.pb; seen: a.txt",
         ),
-        ("Failed", {"ExitMessage": "no rows", "FailureReason": "AlgorithmError: , exit code: 1"}, None, "failed: no rows"),
+        (
+            "Failed",
+            {"ExitMessage": "no rows", "FailureReason": "AlgorithmError: , exit code: 1"},
+            None,
+            "failed: no rows",
+        ),
         (
             "Failed",
             {"FailureReason": "InternalServerError: We encountered an internal error.  Please try again."},
@@ -241,7 +247,8 @@ def test_an_explanation_that_could_not_start_is_a_failed_one(aws: Aws) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(None, "out.csv is missing"), ("a,b\n", "2 columns, expected 5"), ("a,b,c,d,e\nx,1,1,1,a\n", "float")]
+    ("content", "said"),
+    [(None, "out.csv is missing"), ("a,b\n", "2 columns, expected 5"), ("a,b,c,d,e\nx,1,1,1,a\n", "float")],
 )
 def test_an_explanation_without_its_values_is_a_failed_one(aws: Aws, content: str | None, said: str) -> None:
     uploaded = explained(aws)
@@ -305,8 +312,8 @@ def test_a_fall_is_said_beside_the_champion(aws: Aws) -> None:
     found = summary(aws, uploaded)
     assert found.verdict == "fail"
     assert found.headline == (
-        "digits failed 2 gates: accuracy is 0.41 (0.36 to 0.46), asked was at least 0.8; accuracy is 0.41, the "
-        "champion's 0.97; asked was at most 0.02 worse than the champion (worst: "
+        "digits failed 2 gates: accuracy is 0.41 (0.36 to 0.46), must be at least 0.8; accuracy is 0.41, must "
+        "be at most 0.02 worse than the champion's 0.97 (worst: "
         "recall of cat 0.98 → 0.12)"
     )
     assert [(change.metric, change.of, change.better) for change in found.changes] == [
@@ -321,7 +328,9 @@ def test_other_data_and_a_lost_report_of_the_champion_are_said(aws: Aws) -> None
     with_champion(aws, 0.9, data={"rows": 50, "sha256": "other"})
     uploaded = evaluated(aws)
     publish_summary(uploaded.due)
-    assert [finding.title for finding in summary(aws, uploaded).findings] == ["The champion was evaluated on other data"]
+    assert [finding.title for finding in summary(aws, uploaded).findings] == [
+        "The champion was evaluated on other data"
+    ]
     aws.s3.delete_object(Bucket=BUCKET, Key=champion().folder.report)
     second = evaluated(aws)
     aws.put(second.folder.run_json, aws.run(second.folder).model_copy(update={"champion": champion()}).to_json())

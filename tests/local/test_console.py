@@ -72,11 +72,11 @@ def test_on_a_terminal_an_address_is_not_broken() -> None:
 
 
 def test_a_long_line_is_broken_between_words_only() -> None:
-    text = "What decided it\n  [fail] recall of three is 0, asked was at least 0.7\n\nReport  s3://a-bucket-with-a-name/key"
+    text = "What decided it\n  [fail] recall of three is 0, must be at least 0.7\n\nReport  s3://a-bucket-with-a-name/key"
     assert wrapped(text, 30).split("\n") == [
         "What decided it",
         "  [fail] recall of three is 0,",
-        "      asked was at least 0.7",
+        "      must be at least 0.7",
         "",
         "Report",
         "    s3://a-bucket-with-a-name/key",

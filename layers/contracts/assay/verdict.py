@@ -122,7 +122,7 @@ def _result(
         low, high = (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
     floor = -math.inf if gate.min is None else gate.min
     ceiling = min(math.inf if limit is None else limit for limit in (gate.max, gate.max_abs))
-    sentence = f"{name} is {_with_interval(metric, interval)}, asked was {limit_in_words(gate)}"
+    sentence = f"{name} is {_with_interval(metric, interval)}, must be {limit_in_words(gate)}"
     if low >= floor and high <= ceiling:
         return "pass", sentence
     if high < floor or low > ceiling:
@@ -140,7 +140,7 @@ def _against(gate: Gate, name: str, metric: Metric, other: Metric) -> tuple[Gate
     worse = sign * (metric.value - other.value)
     limit = gate.max_worse
     allowed = limit.relative * abs(other.value) if isinstance(limit, RelativeLimit) else limit
-    sentence = f"{name} is {metric.value:.4g}, the champion's {other.value:.4g}; asked was {limit_in_words(gate)}"
+    sentence = f"{name} is {metric.value:.4g}, must be {limit_in_words(gate)}'s {other.value:.4g}"
     half = 0.0
     if gate.judge == "bound":
         ours, theirs = _interval(gate, metric), _interval(gate, other)
