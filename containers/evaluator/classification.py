@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Metric
-from evaluator.intervals import bootstrap_interval, resample_confusion, resample_weights, wilson
+from evaluator.intervals import Weights, bootstrap_interval, resample_confusion, resample_weights, wilson
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
-OfWeights = Callable[[Array], Array]
+OfWeights = Callable[[Weights], Array]
 """(resamples, samples) → (resamples,)"""
 
 _OF_CLASS = ("precision", "recall", "f1")
@@ -130,24 +130,31 @@ def brier_scores(true: NDArray[np.int64], probabilities: Array) -> Array:
     return scores
 
 
-def roc_auc(is_class: NDArray[np.bool_], scores: Array, weights: Array) -> Array:
-    """The chance that a sample of the class scores higher than one that is not, ties counting half.
+class AreaUnderCurve:
+    """The area under the ROC curve of weighted samples, for many weightings at once.
+
+    It is the chance that a sample of the class scores higher than one that is not, ties counting half.
 
     Args:
-        is_class, scores: (samples,).
-        weights: (resamples, samples).
-
-    Returns:
-        (resamples,); NaN where a resample has one of the two kinds only.
+        is_class: (samples,)
+        scores: (samples,)
     """
-    order = np.argsort(scores, kind="stable")
-    ties = np.concatenate([[0], np.flatnonzero(np.diff(scores[order])) + 1])
-    ordered = weights[:, order]
-    inside = np.add.reduceat(ordered * is_class[order], ties, axis=1)
-    outside = np.add.reduceat(ordered * ~is_class[order], ties, axis=1)
-    below = np.cumsum(outside, axis=1) - outside
-    pairs = inside.sum(axis=1) * outside.sum(axis=1)
-    return divide((inside * (below + outside / 2)).sum(axis=1), pairs, otherwise=np.nan)
+
+    def __init__(self, is_class: NDArray[np.bool_], scores: Array) -> None:
+        self._inside = np.flatnonzero(is_class)
+        outside = np.flatnonzero(~is_class)
+        self._outside = outside[np.argsort(scores[outside], kind="stable")]
+        ordered = scores[self._outside]
+        self._below = np.searchsorted(ordered, scores[self._inside], side="left")
+        self._up_to = np.searchsorted(ordered, scores[self._inside], side="right")
+
+    def __call__(self, weights: Weights) -> Array:
+        """(resamples, samples) → (resamples,); NaN where a resample has one of the two kinds only."""
+        inside = np.take(weights, self._inside, axis=1)
+        outside = np.zeros((len(weights), len(self._outside) + 1), dtype=np.int64)
+        np.cumsum(np.take(weights, self._outside, axis=1), axis=1, out=outside[:, 1:])
+        higher = (np.take(outside, self._below, axis=1) + np.take(outside, self._up_to, axis=1)) / 2
+        return divide((inside * higher).sum(axis=1), inside.sum(axis=1) * outside[:, -1], otherwise=np.nan)
 
 
 def are_probabilities(scores: Array) -> bool:
@@ -222,19 +229,19 @@ def _of_scores(found: Classified, rng: np.random.Generator) -> dict[str, Metric]
     else:
         missing = dict.fromkeys(("log_loss", "brier"), "the scores are not probabilities that add up to 1")
     if len(np.unique(found.true)) > 1:
-        functions["roc_auc"] = lambda weights: _roc_auc_macro(found, weights)
+        functions["roc_auc"] = _roc_auc_macro(found)
     else:
         missing["roc_auc"] = "only one class in the labels"
     resampled = _resampled(functions, resample_weights(found.true, rng)) if functions else {}
     result = {name: Metric(reason=why, n=n, higher_is_better=name not in _LOWER) for name, why in missing.items()}
     for name, function in functions.items():
         lower = name in _LOWER
-        value = float(function(np.ones((1, n)))[0])
+        value = float(function(np.ones((1, n), dtype=np.int32))[0])
         result[name] = _metric(value, resampled[name], n, higher_is_better=not lower, best=None if lower else 1.0)
     return result
 
 
-def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Array]) -> dict[str, Array]:
+def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Weights]) -> dict[str, Array]:
     parts: dict[str, list[Array]] = {name: [] for name in functions}
     for weights in portions:
         for name, function in functions.items():
@@ -242,10 +249,14 @@ def _resampled(functions: Mapping[str, OfWeights], portions: Iterable[Array]) ->
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 
-def _roc_auc_macro(found: Classified, weights: Array) -> Array:
+def _roc_auc_macro(found: Classified) -> OfWeights:
     """One class against all others, the mean over the classes that there are; of two that of the positive."""
     classes = list(np.unique(found.true)) if found.positive is None else [found.positive]
-    mean: Array = np.mean([roc_auc(found.true == c, found.probabilities[:, c], weights) for c in classes], axis=0)
+    areas = [AreaUnderCurve(found.true == c, found.probabilities[:, c]) for c in classes]
+
+    def mean(weights: Weights) -> Array:
+        return np.asarray(np.mean([area(weights) for area in areas], axis=0))
+
     return mean
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 RESAMPLES = 500
 Z95 = 1.959963984540054
 _CHUNK = 4_000_000
-"""Weights held at a time: 32 MB."""
+"""Weights held at a time: 16 MB."""
 
 Array = NDArray[np.float64]
+Weights = NDArray[np.int32]
 
 
 def wilson(successes: float, n: int) -> tuple[float, float]:
@@ -60,7 +61,7 @@ def resample_confusion(counts: NDArray[np.int64], rng: np.random.Generator) -> N
     return drawn
 
 
-def resample_weights(strata: NDArray[np.int64], rng: np.random.Generator) -> Iterator[Array]:
+def resample_weights(strata: NDArray[np.int64], rng: np.random.Generator) -> Iterator[Weights]:
     """How often each sample is drawn, in portions of resamples: (samples,) → (some resamples, samples) each.
 
     strata: a number for each sample; each stratum keeps its size.
@@ -69,7 +70,7 @@ def resample_weights(strata: NDArray[np.int64], rng: np.random.Generator) -> Ite
     portion = max(1, _CHUNK // len(strata))
     for start in range(0, RESAMPLES, portion):
         size = min(portion, RESAMPLES - start)
-        weights = np.empty((size, len(strata)))
+        weights = np.empty((size, len(strata)), dtype=np.int32)
         for places in members:
             n = len(places)
             # one count for all resamples: each counts in numbers of its own

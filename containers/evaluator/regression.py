@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Finding, Metric
-from evaluator.intervals import bootstrap_interval, resample_weights
+from evaluator.intervals import Weights, bootstrap_interval, resample_weights
 
 Array = NDArray[np.float64]
 
@@ -16,7 +16,7 @@ SEED = 0
 """Of the resampling: the same data and predictions give the same intervals."""
 
 
-def of_weights(true: Array, predicted: Array, weights: Array) -> dict[str, Array]:
+def of_weights(true: Array, predicted: Array, weights: Weights) -> dict[str, Array]:
     """Errors of resampled data.
 
     mae = mean |e|; mse = mean e²; rmse = √mse; r2 = 1 - Σe² / Σ(y - ȳ)²: NaN where all y are equal.
@@ -43,15 +43,16 @@ def of_weights(true: Array, predicted: Array, weights: Array) -> dict[str, Array
 def measure(true: Array, predicted: Array) -> dict[str, Metric]:
     """All metrics with 95 % intervals; of a model that answers NaN or infinity there are none."""
     n = len(true)
+    once = np.ones((1, n), dtype=np.int32)
     metrics = {"mae_best_constant": Metric(value=float(np.abs(true - np.median(true)).mean()), n=n)}
     bad = int((~np.isfinite(predicted)).sum())
     if bad:
         none = Metric(reason=f"{bad} of {n} predictions are NaN or infinite", n=n)
-        names = of_weights(true, true, np.ones((1, n)))
+        names = of_weights(true, true, once)
         return metrics | {name: none.model_copy(update={"higher_is_better": name == "r2"}) for name in names}
     portions = resample_weights(np.zeros(n, np.int64), np.random.default_rng(SEED))
     parts = [of_weights(true, predicted, weights) for weights in portions]
-    for name, (value,) in of_weights(true, predicted, np.ones((1, n))).items():
+    for name, (value,) in of_weights(true, predicted, once).items():
         higher_is_better = name == "r2"
         if not np.isfinite(value):
             metrics[name] = Metric(reason="all labels are equal", n=n, higher_is_better=higher_is_better)

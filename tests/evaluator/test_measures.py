@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
 from evaluator import regression
-from evaluator.classification import Classified, measure, of_confusion, roc_auc
+from evaluator.classification import AreaUnderCurve, Classified, measure, of_confusion
 from evaluator.intervals import bootstrap_interval, resample_confusion, resample_weights, wilson
 
 LABELS = ("a", "b", "c", "d")
@@ -169,7 +169,8 @@ def test_one_class_alone_says_what_cannot_be_computed() -> None:
 def test_the_area_under_the_curve_of_weighted_rows_is_scikit_learns(rows: list[tuple[bool, int, int]]) -> None:
     is_class, scores, weights = (np.array(column) for column in zip(*rows, strict=True))
     expected = sklearn_metrics.roc_auc_score(is_class, scores, sample_weight=weights)
-    assert roc_auc(is_class, scores.astype(float), weights[None].astype(float))[0] == pytest.approx(expected)
+    area = AreaUnderCurve(is_class, scores.astype(float))
+    assert area(weights[None].astype(np.int32))[0] == pytest.approx(expected)
 
 
 def test_wilsons_interval_is_the_published_one() -> None:
@@ -245,8 +246,10 @@ def test_a_regressions_values_are_those_of_scikit_learn(offset: float) -> None:
 def test_weights_count_as_repeated_rows() -> None:
     true, predicted = prices(20)
     times = np.random.default_rng(2).integers(0, 3, 20)
-    weighted = regression.of_weights(true, predicted, times[None].astype(float))
-    repeated = regression.of_weights(np.repeat(true, times), np.repeat(predicted, times), np.ones((1, times.sum())))
+    weighted = regression.of_weights(true, predicted, times[None].astype(np.int32))
+    repeated = regression.of_weights(
+        np.repeat(true, times), np.repeat(predicted, times), np.ones((1, times.sum()), dtype=np.int32)
+    )
     for name, value in weighted.items():
         assert value == pytest.approx(repeated[name]), name
 
