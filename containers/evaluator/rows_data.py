@@ -48,6 +48,16 @@ class Table:
         if self.numbers:
             self.number(row, self.label)
 
+    def inputs(self, row: Row) -> list[float]:
+        """A row's features; raises BadData, with line and column, for the first cell that holds no number."""
+        try:
+            numbers = [float(row.cells[place]) for place in self.features]
+        except ValueError:
+            numbers = [math.nan]
+        if math.isfinite(sum(numbers)):  # the rule, and the fast way
+            return numbers
+        return [self.number(row, place) for place in self.features]
+
     def number(self, row: Row, place: int) -> float:
         """The number in a cell; raises BadData, with line and column, when it holds none."""
         cell = row.cells[place]
@@ -74,7 +84,8 @@ def open_table(folder: Path, data: Data, *, numbers: bool) -> Table:
     """The one CSV file of the data; raises BadData when there is none or a column is missing."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     if len(files) != 1:
-        raise BadData(f"expected one CSV file, found {len(files)}" + "".join(f", {file.name}" for file in files[:5]))
+        names = ", ".join(file.name for file in files[:5])
+        raise BadData(f"{data.source}: expected one CSV file, found {len(files)}" + (f": {names}" if names else ""))
     file = open_csv(files[0], data.headers)
     label = file.column("label" if data.label is None else data.label, "data.label")
     left_out = {label, *(file.column(name, "data.exclude") for name in data.exclude)}
@@ -150,7 +161,7 @@ def score_rows(
     for number, row in enumerate(table.file.every_row()):
         try:
             table.check_label(row)
-            inputs.append([table.number(row, place) for place in table.features])
+            inputs.append(table.inputs(row))
         except BadData as error:
             unreadable.add(str(error))
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,7 @@ from numpy.typing import NDArray
 from assay.errors import BadData
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """One row or picture of the data."""
 
     id: str

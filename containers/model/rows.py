@@ -6,14 +6,14 @@ import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from assay.errors import BadData
 
 csv.field_size_limit(16 * 1024 * 1024)  # bytes; Python's own limit of 128 KiB is less than a long review
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """A row of the file."""
 
     line: int
