@@ -30,7 +30,7 @@ def headline(summary: Summary) -> str:
 
 
 def briefly(gates: Sequence[GateOutcome], room: int = 120) -> str:
-    """`accuracy 0.9759 (at least 0.93), recall of eight 0.94 (at least 0.7) and 3 more`: as many as there is room for."""
+    """`accuracy 0.9759 (at least 0.93), recall of eight 0.94 (at least 0.7) and 3 more`: as many as have room."""
     text = ""
     for place, gate in enumerate(gates):
         item = ("" if not place else ", ") + f"{name_of(gate.metric, gate.of)} {number(gate.value)} ({gate.limit})"

@@ -10,6 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.exceptions import JsonRESTError
+
 from assay.evaluation import (
     DataFacts,
     EvaluationReport,
@@ -25,10 +30,6 @@ from assay.names import model_name, run_id
 from assay.run import Champion, Run, RunState
 from assay_aws import clients
 from assay_local.moto_corrections import atomic_conditional_writes, processing_jobs, unique_models
-from botocore.awsrequest import AWSPreparedRequest
-from moto import mock_aws
-from moto.core.botocore_stubber import BotocoreStubber
-from moto.core.exceptions import JsonRESTError
 
 # Powertools reads these at import, when Lambda has them.
 os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Assay", "POWERTOOLS_SERVICE_NAME": "assay"}
@@ -199,7 +200,7 @@ class Wire:
 
     def carry(self, stubber: BotocoreStubber, request: AWSPreparedRequest) -> Answer | None:
         def carry_out() -> Answer | None:
-            return process_request(stubber, request)  # type: ignore[return-value]
+            return process_request(stubber, request)
 
         faults = self._faults.get(operation_of(request), [])
         return faults.pop(0)(carry_out) if faults else carry_out()
@@ -211,10 +212,14 @@ process_request = BotocoreStubber.process_request
 def operation_of(request: AWSPreparedRequest) -> str:
     target = request.headers.get("X-Amz-Target")
     if target is not None:
-        return (target.decode() if isinstance(target, bytes) else str(target)).rpartition(".")[2]
+        return text_of(target).rpartition(".")[2]
     if request.method == "PUT":
         return "CopyObject" if "x-amz-copy-source" in request.headers else "PutObject"
     return str(request.method)
+
+
+def text_of(header: str | bytes) -> str:
+    return header.decode() if isinstance(header, bytes) else header
 
 
 def lost_answer(carry_out: Callable[[], Answer | None]) -> Answer:
@@ -231,7 +236,11 @@ def refused_with(status: int) -> Fault:
 @pytest.fixture
 def wire(monkeypatch: pytest.MonkeyPatch) -> Wire:
     made = Wire()
-    monkeypatch.setattr(BotocoreStubber, "process_request", lambda stubber, request: made.carry(stubber, request))
+
+    def carry(stubber: BotocoreStubber, request: AWSPreparedRequest) -> Answer | None:
+        return made.carry(stubber, request)
+
+    monkeypatch.setattr(BotocoreStubber, "process_request", carry)
     return made
 
 
@@ -300,11 +309,17 @@ def report(accuracy: float = 0.9, explain: Explainable | None = None, **fields: 
 
 IMAGES = Explainable(kind="images", samples=2, label_headers=("cat", "dog"))
 ROWS = Explainable(
-    kind="rows", samples=3, headers=("age", "hours", "income", "assay_id"), label="income", label_headers=("low", "high")
+    kind="rows",
+    samples=3,
+    headers=("age", "hours", "income", "assay_id"),
+    label="income",
+    label_headers=("low", "high"),
 )
 SAMPLES = ExplainSamples(
     samples=(
-        ExplainSample(id="a", row=0, sample=("representative",), reason="drawn", true="low", predicted="low", score=0.9),
+        ExplainSample(
+            id="a", row=0, sample=("representative",), reason="drawn", true="low", predicted="low", score=0.9
+        ),
         ExplainSample(
             id="b",
             row=1,
@@ -314,7 +329,9 @@ SAMPLES = ExplainSamples(
             predicted="high",
             score=0.7,
         ),
-        ExplainSample(id="c", row=2, sample=("chosen",), reason="least sure", true="high", predicted="high", score=0.51),
+        ExplainSample(
+            id="c", row=2, sample=("chosen",), reason="least sure", true="high", predicted="high", score=0.51
+        ),
     )
 )
 

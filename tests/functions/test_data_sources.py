@@ -1,4 +1,5 @@
 import pytest
+
 from assay.errors import BadPolicy
 from start_evaluation.data_sources import check_is_allowed, resolved
 
@@ -39,7 +40,13 @@ ALLOWED = ("arn:aws:s3:::lake/adult/*", "arn:aws-cn:s3:::pond/test-?.csv")
 
 @pytest.mark.parametrize(
     "address",
-    ["s3://archives/anything", "s3://lake/adult/", "s3://lake/adult/a/b.csv", "s3://lake/adult/a\nb", "s3://pond/test-1.csv"],
+    [
+        "s3://archives/anything",
+        "s3://lake/adult/",
+        "s3://lake/adult/a/b.csv",
+        "s3://lake/adult/a\nb",
+        "s3://pond/test-1.csv",
+    ],
 )
 def test_the_own_bucket_and_what_the_deployer_allows_may_be_read(address: str) -> None:
     check_is_allowed(address, "archives", ALLOWED)
@@ -47,7 +54,14 @@ def test_the_own_bucket_and_what_the_deployer_allows_may_be_read(address: str) -
 
 @pytest.mark.parametrize(
     "address",
-    ["s3://lake/adults.csv", "s3://lake/", "s3://lake2/adult/x", "s3://pond/test-10.csv", "s3://archives2/x", "s3://lake"],
+    [
+        "s3://lake/adults.csv",
+        "s3://lake/",
+        "s3://lake2/adult/x",
+        "s3://pond/test-10.csv",
+        "s3://archives2/x",
+        "s3://lake",
+    ],
 )
 def test_anything_else_may_not_be_read(address: str) -> None:
     with pytest.raises(BadPolicy, match=r"location not allowed; the deployer allows s3://archives/\*, s3://lake/adult"):

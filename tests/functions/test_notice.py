@@ -165,7 +165,7 @@ def test_long_lists_are_cut_with_their_number() -> None:
     assert "  9.png: mistake\n  and 15 more\n" in said
 
 
-@pytest.mark.parametrize("model", ["a\nb", "‮evil‬", "x" * 300, "größe→ü", "模型"])
+@pytest.mark.parametrize("model", ["a\nb", "\u202eevil\u202c", "x" * 300, "größe→ü", "模型"])
 def test_a_subject_is_short_ascii_on_one_line_whatever_the_model_is_called(model: str) -> None:
     told = notice(summary("pass", model, gates=(PASSED,)), "b")
     assert told.subject.startswith("PASS: ")

@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+
 from assay.evaluation import Metric
 from assay.layout import RunFolder
 from assay.summary import Change, Importance, JobTime, Mistake, Summary
@@ -50,7 +51,11 @@ def full(text: str = "plain", **fields: Any) -> Summary:
         "fail",
         **{
             "gates": (PASSED, FAILED.model_copy(update={"reason": text, "of": text}), OPEN, WARNED, NOT_APPLICABLE),
-            "metrics": {text: Metric(value=-0.0), "auc": Metric(reason=text), "big": Metric(value=1e308, low=0, high=1)},
+            "metrics": {
+                text: Metric(value=-0.0),
+                "auc": Metric(reason=text),
+                "big": Metric(value=1e308, low=0, high=1),
+            },
             "changes": (Change(metric="recall", of=text, value=0.1, champion=0.9, better=False),),
             "champion": "c" * 20,
             "rows": 1297,
@@ -58,9 +63,7 @@ def full(text: str = "plain", **fields: Any) -> Summary:
             "explanation": "done",
             "max_additivity_gap": 1e-7,
             "importance": (Importance(label=text, features={text: 0.5, "zero": 0.0}),),
-            "mistakes": (
-                Mistake(id=text, true=text, predicted=text, reason=text, attributions={text: -1.0}),
-            ),
+            "mistakes": (Mistake(id=text, true=text, predicted=text, reason=text, attributions={text: -1.0}),),
             "jobs": (
                 JobTime(
                     name="assay-x-01-evaluation",

@@ -374,7 +374,7 @@ def test_settings_that_are_to_blame_are_counted_for_an_alarm(aws: Aws, capsys: p
     uploaded = land(aws)
     aws.sagemaker.refusals = [("ResourceLimitExceeded", "The account-level service limit 'x' is 0 Instances")]
     start_evaluation(uploaded.event)
-    handler(messages(json.dumps(uploaded.due)), Context())  # type: ignore[arg-type]
+    handler(messages(json.dumps(uploaded.due)), Context())
     blobs = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
     (counted,) = [blob for blob in blobs if "BadSettings" in blob]
     assert counted["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["service"]]

@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+
 from assay.events import ForeignEvent
 from assay.layout import champion_key
 from assay_aws import archive
@@ -125,7 +126,11 @@ def test_a_request_is_a_run_of_its_own_and_the_newest_version_when_it_names_none
         ("{task: object_detection, data: {source: test/}}", "NotYet", "not yet: task object_detection"),
         (POLICY.replace("test/,", "nowhere/,"), "BadData", "s3://archives/models/nowhere/ holds no objects"),
         (POLICY.replace("test.csv", "tset.csv"), "BadData", "s3://archives/models/tset.csv does not exist"),
-        (POLICY.replace("test/,", "s3://lake/x/,"), "BadPolicy", "location not allowed; the deployer allows s3://archives/*"),
+        (
+            POLICY.replace("test/,", "s3://lake/x/,"),
+            "BadPolicy",
+            "location not allowed; the deployer allows s3://archives/*",
+        ),
         (POLICY.replace("test/,", "../../x/,"), "BadPolicy", "leads out of bucket archives"),
     ],
 )
@@ -239,6 +244,6 @@ def test_a_foreign_event_is_refused(aws: Aws, changes: dict[str, Any], said: str
 def test_a_refused_message_is_not_tried_again_and_a_broken_one_is(aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
     uploaded = land(aws)
     aws.sagemaker.refusals = [("SomethingNew", "what")]
-    answer = handler(messages("not JSON", "[1]", json.dumps(uploaded.event)), Context())  # type: ignore[arg-type]
+    answer = handler(messages("not JSON", "[1]", json.dumps(uploaded.event)), Context())
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert '"EventsRefused":[1.0,1.0]' in capsys.readouterr().out

@@ -5,6 +5,7 @@ from typing import Any
 
 import boto3
 import pytest
+
 from assay.errors import BadPolicy
 from assay.evaluation import Explainable
 from assay.policy import read_policy
@@ -183,7 +184,7 @@ def config(explain: Explainable, **explain_policy: Any) -> dict[str, Any]:
     return analysis_config(run, explain, "a-model", ExplanationSettings.from_environment(ENVIRONMENT))
 
 
-CONFIGS = [
+CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
     (IMAGES, {}),
     (IMAGES, {"num_samples": 50, "num_segments": 12, "segment_compactness": 10, "seed": 3, "baseline": [[0, 0, 0]]}),
     (ROWS, {}),

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import Rule, events_backends
+
 from assay_aws.settings import EvaluationSettings, ExplanationSettings, Settings, SummarySettings, SweepSettings
 from assay_local.cloud import Cloud
 from assay_local.resource_policy import Request, allows
 from assay_local.stack import read
-from moto.events.models import Rule, events_backends
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "events"
@@ -204,7 +205,12 @@ def test_no_role_may_do_everything_anywhere() -> None:
     ]
     for policy in template()["Resources"]["JobRole"]["Properties"]["Policies"]:
         statements += policy["PolicyDocument"]["Statement"]
-    flat = [branch for s in statements for branch in (s.get("Fn::If", [s]))if isinstance(branch, dict) and "Action" in branch]
+    flat = [
+        branch
+        for s in statements
+        for branch in (s.get("Fn::If", [s]))
+        if isinstance(branch, dict) and "Action" in branch
+    ]
     assert len(flat) > 30
     unbounded = set()
     for statement in flat:

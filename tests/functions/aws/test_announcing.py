@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from assay.layout import RunFolder, champion_key
 from assay.run import Champion, RunState, Waiting
 from assay_aws import claims

@@ -1,6 +1,7 @@
 import time
 
 import pytest
+
 from assay.errors import BadModel, BadSettings
 from assay.events import Upload
 from assay.run import Run
@@ -42,16 +43,18 @@ def test_frozen_again_it_is_left(aws: Aws) -> None:
 
 def test_the_uploads_tags_do_not_come_along(aws: Aws) -> None:
     uploaded = land(aws)
-    tags = {"TagSet": [{"Key": "secret", "Value": "x"}]}
-    aws.s3.put_object_tagging(Bucket=BUCKET, Key=uploaded.key, VersionId=uploaded.version, Tagging=tags)
+    aws.s3.put_object_tagging(
+        Bucket=BUCKET,
+        Key=uploaded.key,
+        VersionId=uploaded.version,
+        Tagging={"TagSet": [{"Key": "secret", "Value": "x"}]},
+    )
     store, run = opened(uploaded)
     freeze(store, run, LATER)
     assert aws.s3.get_object_tagging(Bucket=BUCKET, Key=store.folder.archive)["TagSet"] == []
 
 
-def test_a_large_archive_is_copied_by_parts_over_several_invocations(
-    aws: Aws, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_large_archive_is_copied_by_parts_over_several_invocations(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     part = 5 << 20
     monkeypatch.setattr(archive, "ONE_COPY", part)
     monkeypatch.setattr(archive, "PART", part)

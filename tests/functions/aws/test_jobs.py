@@ -1,10 +1,11 @@
 import pytest
+from botocore.exceptions import ClientError
+from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
+
 from assay.errors import AssayError, BadSettings, NoCapacity
 from assay_aws.job_request import folder_input, manifest_of, processing_job
 from assay_aws.jobs import create_model, delete_model, describe_job, start_job, stop_job
 from assay_aws.settings import EvaluationSettings
-from botocore.exceptions import ClientError
-from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
 
 from ..conftest import BUCKET, ENVIRONMENT, Aws
 
@@ -57,9 +58,7 @@ def test_anothers_job_of_the_same_name_is_an_error(aws: Aws) -> None:
         ("ValidationException", "Could not assume role x.", BadSettings, "was refused: Could not assume role x."),
     ],
 )
-def test_a_refusal_says_who_can_act(
-    aws: Aws, code: str, message: str, error: type[AssayError], said: str
-) -> None:
+def test_a_refusal_says_who_can_act(aws: Aws, code: str, message: str, error: type[AssayError], said: str) -> None:
     aws.sagemaker.refusals = [(code, message)]
     with pytest.raises(error) as caught:
         start_job(request())
@@ -84,7 +83,12 @@ def test_a_described_job_has_what_is_read_of_it(aws: Aws) -> None:
     aws.sagemaker.end("assay-x-01-evaluation", "Failed", ExitMessage="no rows", FailureReason="AlgorithmError: x")
     job = describe_job("assay-x-01-evaluation")
     assert job is not None
-    assert (job.status, job.is_over, job.exit_message, job.instance_type) == ("Failed", True, "no rows", "ml.m5.4xlarge")
+    assert (job.status, job.is_over, job.exit_message, job.instance_type) == (
+        "Failed",
+        True,
+        "no rows",
+        "ml.m5.4xlarge",
+    )
     assert (job.time_limit_seconds, job.input_uris) == (14400, [f"s3://{BUCKET}/run.json"])
 
 

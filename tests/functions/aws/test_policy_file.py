@@ -1,4 +1,5 @@
 import pytest
+
 from assay.errors import BadPolicy
 from assay_aws.policy_file import find_policy, parse_yaml
 

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from assay.errors import BadModel, JobFailed
 from assay.evaluation import EvaluationReport
 from assay.events import Upload
@@ -36,7 +37,7 @@ def test_a_creation_whose_answer_was_lost_is_a_creation(aws: Aws, wire: Wire) ->
 
 def test_two_who_change_the_state_at_once_lose_neither_change(aws: Aws) -> None:
     STORE.create_state()
-    interrupted = []
+    interrupted: list[RunState] = []
 
     def change(state: RunState) -> RunState:
         if not interrupted:
@@ -65,14 +66,12 @@ def test_a_change_whose_answer_was_lost_is_made_once(aws: Aws, wire: Wire) -> No
 
 def test_a_state_that_returned_to_what_it_was_is_not_taken_for_unchanged(aws: Aws) -> None:
     STORE.create_state()
-    interrupted = []
+    interrupted: list[RunState] = []
 
     def change(state: RunState) -> RunState:
         if not interrupted:
-            for freezing in ("x", None):
-                interrupted.append(
-                    STORE.change(lambda state, freezing=freezing: state.model_copy(update={"freezing": freezing}))
-                )
+            interrupted.append(STORE.change(lambda state: state.model_copy(update={"freezing": "x"})))
+            interrupted.append(STORE.change(lambda state: state.model_copy(update={"freezing": None})))
         return state.started(job(1))
 
     assert STORE.change(change).revision == 3
@@ -92,7 +91,7 @@ def test_no_change_writes_nothing(aws: Aws) -> None:
 
 
 def test_a_state_that_was_never_created_cannot_change(aws: Aws) -> None:
-    with pytest.raises(LookupError, match="state.json does not exist"):
+    with pytest.raises(LookupError, match=r"state\.json does not exist"):
         STORE.change(lambda state: state.ended())
 
 
