@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     other.add_argument(
         "model", type=Path, help="model.tar.gz as S3 would get it; also a SavedModel's folder, a .keras or .h5 file"
     )
-    other.add_argument("--policy", type=Path, required=True, metavar="FILE", help="assay.yaml")
+    other.add_argument("--policy", type=Path, required=True, metavar="FILE", help="what decides: assay.yaml")
     other.add_argument("--name", help="the model's name; by default from its file or folder")
     other.add_argument(
         "--map",

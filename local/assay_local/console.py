@@ -120,7 +120,7 @@ class Console:
         with live:
 
             def refresh() -> None:
-                live.update(picture(steps(), time.monotonic()), refresh=True)
+                live.update(picture(steps(), time.monotonic(), self._terminal.width), refresh=True)
 
             yield refresh
             refresh()
@@ -168,19 +168,20 @@ def shown(path: Path) -> str:
     return str(path.relative_to(here) if path.is_relative_to(here) else path) + ("/" if path.is_dir() else "")
 
 
-def picture(steps: Sequence[Step], now: float) -> RenderableType:
-    """The list as a terminal shows it; `now` turns the spinner."""
-    table = Table.grid(padding=(0, 1))
+def picture(steps: Sequence[Step], now: float, width: int) -> RenderableType:
+    """The list as a terminal of this width shows it; `now` turns the spinner."""
+    # A few columns stay free: the ^C that a terminal echoes there must not begin a new line.
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.width = width - 6
     table.add_column(width=1)
     table.add_column(no_wrap=True, min_width=15)
     table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     table.add_column(justify="right", no_wrap=True)
-    table.expand = True
     for step in steps:
         if step.cause:
             table.add_row("", "", Text(step.cause, style="dim italic"), "")
         table.add_row(mark(step, now), step.title, middle(step), f"{step.seconds:.1f} s")
-    return Padding(table, (0, 1, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)
 
 
 def mark(step: Step, now: float) -> Text:

@@ -80,7 +80,7 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
                 champion = results.put_back(s3, bucket, name)
                 upload(s3, bucket, folder, policy.files, data)
                 s3.put_object(Bucket=bucket, Key=folder + POLICY_NAME, Body=policy.text.encode())
-                data.detail += "" if champion is None else f"; to be compared with run {champion.run}"
+                data.detail += "" if champion is None else f"; champion {champion.run}"
         ended = judge(cloud, archive, folder + ARCHIVE_NAME, results, console, options.timeout)
     return EXIT_CODES[ended.summary.verdict], results.path(ended.folder.summary_html)
 

@@ -1,5 +1,6 @@
 """The `assay` command: what it takes, how it ends, and how it says what is wrong."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -146,6 +147,12 @@ def test_a_name_that_is_no_name_is_refused(assay: Assay, tmp_path: Path) -> None
     code, _, err = assay("run", tmp_path, "--policy", tmp_path, "--name", "../birds")
     assert (code, err.count("\n")) == (2, 1)
     assert "--name '../birds': expected" in err
+
+
+def test_a_missing_docker_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(Problem, match="no `docker` command on the PATH"):
+        assay_local.run.start_cloud("docker")
 
 
 def test_each_verdict_has_its_exit_code() -> None:

@@ -18,7 +18,7 @@ NOTICE = Notice(
 
 def drawn(steps: Sequence[Step], width: int) -> str:
     file = io.StringIO()
-    Terminal(file=file, width=width, force_terminal=True, color_system=None).print(picture(steps, now=0.0))
+    Terminal(file=file, width=width, force_terminal=True, color_system=None).print(picture(steps, now=0.0, width=width))
     return file.getvalue()
 
 
@@ -31,7 +31,7 @@ def test_a_step_takes_one_line_and_its_cause_another(width: int) -> None:
     ]
     lines = [line.rstrip() for line in drawn(steps, width).splitlines()]
     assert len(lines) == 5
-    assert all(len(line) <= width for line in lines)
+    assert all(len(line) <= width - 3 for line in lines)
     assert lines[0].split()[:2] == ["✓", "upload"]
     assert lines[0].endswith("0.1 s")
     assert "Object Created → start" in lines[1]
@@ -72,7 +72,9 @@ def test_on_a_terminal_an_address_is_not_broken() -> None:
 
 
 def test_a_long_line_is_broken_between_words_only() -> None:
-    text = "What decided it\n  [fail] recall of three is 0, must be at least 0.7\n\nReport  s3://a-bucket-with-a-name/key"
+    text = (
+        "What decided it\n  [fail] recall of three is 0, must be at least 0.7\n\nReport  s3://a-bucket-with-a-name/key"
+    )
     assert wrapped(text, 30).split("\n") == [
         "What decided it",
         "  [fail] recall of three is 0,",

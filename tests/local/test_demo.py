@@ -107,7 +107,7 @@ def test_a_newer_model_is_compared_with_the_one_that_passed(assay: Assay, digits
     )
     assert second.code == 1, second.out + second.error
     champion = Champion.model_validate_json((second.results / "champions" / "digits.json").read_bytes())
-    assert f"to be compared with run {champion.run}" in second.out
+    assert f"; champion {champion.run}\n" in second.out
     assert "[fail] accuracy is 0.8" in second.out
     assert "worse than the champion" in second.out
 
