@@ -1,4 +1,5 @@
 import pytest
+
 from assay.events import ForeignEvent, JobChanged, StepDue, Upload
 
 UPLOADED = {

@@ -1,7 +1,8 @@
 import pytest
-from assay.names import JobName, model_name, run_id
 from hypothesis import given
 from hypothesis import strategies as st
+
+from assay.names import JobName, model_name, run_id
 
 
 def test_the_same_upload_always_is_the_same_run() -> None:

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from assay.errors import BadPolicy, NotYet
 from assay.not_yet import check_is_built
 from assay.policy import Clusters, Gate, Policy, RelativeLimit, SliceByQuantiles, read_policy

@@ -2,8 +2,9 @@ import json
 import math
 
 import pytest
-from assay.evaluation import Metric
 from pydantic import ValidationError
+
+from assay.evaluation import Metric
 
 
 def test_zero_is_a_value_and_not_a_missing_one() -> None:

@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from assay.evaluation import DataFacts, EvaluationReport, Metric, ModelFacts
 from assay.policy import Gate
 from assay.verdict import judge
