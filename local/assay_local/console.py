@@ -122,8 +122,10 @@ class Console:
             def refresh() -> None:
                 live.update(picture(steps(), time.monotonic(), self._terminal.width), refresh=True)
 
-            yield refresh
-            refresh()
+            try:
+                yield refresh
+            finally:
+                refresh()
 
     @contextmanager
     def _tell(self, steps: Steps) -> Iterator[Callable[[], None]]:
@@ -144,8 +146,10 @@ class Console:
                 elif step.state == "running" and time.monotonic() - last_line[step.title] > REMINDER_SECONDS:
                     tell(step, step.detail or "running", step.state)
 
-        yield refresh
-        refresh()
+        try:
+            yield refresh
+        finally:
+            refresh()
 
 
 def wrapped(text: str, width: int) -> str:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from assay_local.cloud import Cloud, Job, Notice
 
 POLL_SECONDS = 0.2
+RETRIES = 2
+"""How often a message of a failed invocation comes again at once; in the cloud it is hidden for minutes."""
 Event = Mapping[str, Any]
 
 
@@ -88,16 +90,20 @@ class UploadStory:
 
     def _wait(self, timeout: float) -> Notice:
         run, deadline = self.folder.run, time.monotonic() + timeout
+        retries = RETRIES
         while True:
             moving = self._cloud.waiting()
             for notice in self._cloud.notices():
                 if notice.attributes.get("run") == run:
                     self._told = time.time()
                     return notice
-            if moving is None:
+            if moving is None and not retries:
                 raise Problem(f"run {run} came to a halt without a notice: {self._last_error()}")
+            if moving is None:
+                retries -= 1
+                self._cloud.retry()
             if time.monotonic() > deadline:
-                raise Problem(f"run {run} did not end within {timeout:.0f} s: {moving} still at work (see --timeout)")
+                raise Problem(f"run {run} did not end within {timeout:.0f} s: {moving or 'nothing'} still at work")
             time.sleep(POLL_SECONDS)
 
     def _last_error(self) -> str:

@@ -1,15 +1,18 @@
 """What a person is told of a run follows from the bus, the jobs and the notice."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assay.events import Upload
 from assay.names import Stage
+from assay_local.cloud import Cloud
+from assay_local.problem import Problem
 from assay_local.sagemaker_service import Job
 from assay_local.steps import Step
-from assay_local.upload_story import progress, size, steps_of
+from assay_local.upload_story import UploadStory, progress, size, steps_of
 
 UPLOAD = Upload(bucket="lake", key="models/birds/1/model.tar.gz", version="v1")
 START = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -124,3 +127,12 @@ def test_progress_in_words(told: dict[str, Any] | None, words: tuple[str, float 
 )
 def test_sizes_in_words(number: float, words: str) -> None:
     assert size(number) == words
+
+
+def test_a_run_that_comes_to_a_halt_is_not_waited_for(cloud: Cloud, tmp_path: Path) -> None:
+    (tmp_path / "model.tar.gz").write_bytes(b"model")
+    told = UploadStory(cloud, tmp_path / "model.tar.gz", "models/lonely/archive/model.tar.gz")
+    with pytest.raises(Problem, match=r"run [a-z2-7]{20} came to a halt without a notice: no function"):
+        told.tell(timeout=60)
+    upload = told.steps()[0]
+    assert (upload.state, upload.detail) == ("done", "models/lonely/archive/model.tar.gz, 5 bytes")
