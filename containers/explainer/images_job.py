@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from model.images import read_image
-from model.load import Model
-from model.preprocessing import ImagePreprocessor
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
@@ -37,6 +34,9 @@ from explainer.report import HeatMap, images_report
 from explainer.request import Request, unexplainable
 from explainer.samples import read_samples, true_classes
 from explainer.shapley import Explanation, Predict, logit
+from model.images import read_image
+from model.load import Model
+from model.preprocessing import ImagePreprocessor
 
 logger = logging.getLogger(__name__)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from job.folders import Folders
-from job.program import run_program
-from job.progress import Progress
-
 from explainer.analysis_config import IMAGES
 from explainer.images_job import explain_images
 from explainer.request import read_request
 from explainer.rows_job import explain_rows
+from job.folders import Folders
+from job.program import run_program
+from job.progress import Progress
 
 
 def main(root: Path) -> int:

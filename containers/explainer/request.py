@@ -10,10 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from job.folders import Folders
-from job.progress import Progress
-from model.archive import unpack
-from model.load import Model, load_model
 from pydantic import ValidationError
 
 from assay.errors import BadModel, BadSettings
@@ -22,6 +18,10 @@ from assay.run import Run
 from explainer import not_yet
 from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
 from explainer.inputs import JobConfig, fetch_archive, local_path, read_job_config
+from job.folders import Folders
+from job.progress import Progress
+from model.archive import unpack
+from model.load import Model, load_model
 
 logger = logging.getLogger(__name__)
 

@@ -56,5 +56,5 @@ def test_a_models_name_leaves_its_version_out(key: str, model: str) -> None:
 
 @pytest.mark.parametrize("key", ["runs/birds/x/input/model.tar.gz", "models/model.tar.gz", "models/birds/model.tar"])
 def test_a_key_that_is_no_archives_is_refused(key: str) -> None:
-    with pytest.raises(ValueError, match="models/<model>/model.tar.gz"):
+    with pytest.raises(ValueError, match=r"models/<model>/model\.tar\.gz"):
         model_name(key)
