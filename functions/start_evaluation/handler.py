@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from assay.errors import AssayError, NoCapacity
-from assay.run import Job, Waiting
 from assay_aws.archive import freeze
 from assay_aws.jobs import start_job
 from assay_aws.settings import EvaluationSettings
+from assay_aws.stages import start_stage
 from assay_aws.step_queue import each_event, send_step_due
-from assay_aws.waiting import wake_oldest
 from start_evaluation.evaluation_job import evaluation_job, instance_type, manifests
 from start_evaluation.opening import open_run
 from start_evaluation.upload import upload_of
@@ -27,7 +24,7 @@ logger = Logger()
 metrics = Metrics()
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return each_event(event, context, start_evaluation)
@@ -47,31 +44,15 @@ def start_evaluation(event: dict[str, Any]) -> None:
     if run.rejected is not None or "evaluation" in state.failures:
         send_step_due(settings.publish_summary_queue_url, run.id)
         return
-    try:
+
+    def start() -> str | None:
         if not freeze(store, run, until):
-            send_step_due(settings.start_evaluation_queue_url, run.id)
-            return
+            send_step_due(settings.start_evaluation_queue_url, run.id)  # the next invocation goes on
+            return None
         for key, manifest in manifests(run, settings).items():
             store.write(key, manifest, "application/json")
         job = evaluation_job(run, settings)
         start_job(job)
-    except NoCapacity as error:
-        waiting = Waiting(
-            since=datetime.now(UTC),
-            stage="evaluation",
-            instance_type=instance_type(run, settings),
-            reason=str(error),
-        )
-        store.change(lambda state: state.waits(waiting))
-        logger.info("waits for capacity", reason=str(error))
-    except AssayError as error:
-        store.fail("evaluation", error)
-        send_step_due(settings.publish_summary_queue_url, run.id)
-        logger.error("cannot be evaluated", reason=str(error))
-    else:
-        name = job["ProcessingJobName"]
-        started = Job(name=name, stage="evaluation", attempt=1, started_at=datetime.now(UTC))
-        store.change(lambda state: state.started(started))
-        logger.info("job started", job=name)
-        if state.waiting is not None:
-            wake_oldest(settings)
+        return job["ProcessingJobName"]
+
+    start_stage(store, state, "evaluation", instance_type(run, settings), start, settings)

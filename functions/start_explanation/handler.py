@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from assay.errors import AssayError, JobFailed, NoCapacity
+from assay.errors import JobFailed
 from assay.evaluation import EvaluationReport
-from assay.run import Job, Waiting
 from assay_aws.jobs import create_model, describe_job, start_job
 from assay_aws.run_store import RunStore
 from assay_aws.settings import ExplanationSettings
+from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
-from assay_aws.waiting import wake_oldest
 from start_explanation.analysis_config import analysis_config, as_json
 from start_explanation.explanation_job import explanation_job, instance_type
 
@@ -24,7 +22,7 @@ logger = Logger()
 metrics = Metrics()
 
 
-@logger.inject_lambda_context
+@logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     return each_event(event, context, start_explanation)
@@ -57,31 +55,16 @@ def start_explanation(event: dict[str, Any]) -> None:
     if report.explain is None:
         send_step_due(settings.publish_summary_queue_url, run.id)
         return
-    name = store.job_name(settings.prefix, "explanation")
-    try:
-        config = analysis_config(run, report.explain, name, settings)
+    explain, name = report.explain, store.job_name(settings.prefix, "explanation")
+
+    def start() -> str:
+        config = analysis_config(run, explain, name, settings)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
         if settings.explainer_engine == "clarify":
             # Remembered before it is made, so that it is deleted whatever happens in between.
             store.change(lambda state: state.model_copy(update={"serving_model": name}))
             create_model(name, settings.serving_image_uri, store.uri(run.folder.archive), settings.job_role_arn)
-        start_job(explanation_job(run, report.explain, name, settings))
-    except NoCapacity as error:
-        waiting = Waiting(
-            since=datetime.now(UTC),
-            stage="explanation",
-            instance_type=instance_type(run, settings),
-            reason=str(error),
-        )
-        store.change(lambda state: state.waits(waiting))
-        logger.info("waits for capacity", reason=str(error))
-    except AssayError as error:
-        store.fail("explanation", error)
-        send_step_due(settings.publish_summary_queue_url, run.id)
-        logger.error("cannot be explained", reason=str(error))
-    else:
-        started = Job(name=name, stage="explanation", attempt=1, started_at=datetime.now(UTC))
-        store.change(lambda state: state.started(started))
-        logger.info("job started", job=name)
-        if state.waiting is not None:
-            wake_oldest(settings)
+        start_job(explanation_job(run, explain, name, settings))
+        return name
+
+    start_stage(store, state, "explanation", instance_type(run, settings), start, settings)

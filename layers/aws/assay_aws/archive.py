@@ -41,7 +41,8 @@ def describe_archive(upload: Upload) -> Archive:
             head = s3().head_object(**asked)
     except ClientError as error:
         if is_not_found(error) or code_of(error) == "400":  # 400: no version has such an id
-            raise BadModel(f"{where}: this version no longer exists") from error
+            gone = "this version no longer exists" if upload.version else "there is no such object"
+            raise BadModel(f"{where}: {gone}") from error
         raise
     version = head.get("VersionId", "")
     if not version:

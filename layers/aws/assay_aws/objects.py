@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from assay.base import Record
 from assay_aws.clients import s3
-from assay_aws.refusals import is_conflict, is_not_found
+from assay_aws.refusals import code_of, is_conflict, is_not_found
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
@@ -66,7 +66,7 @@ def _put_if(bucket: str, key: str, record: Record, etag: str | None) -> bool:
             s3().put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json", IfMatch=etag)
     except ClientError as error:
         # With If-Match an object that was deleted meanwhile answers 404.
-        if is_conflict(error) or is_not_found(error):
+        if is_conflict(error) or (etag is not None and code_of(error) == "NoSuchKey"):
             return False
         raise
     return True
