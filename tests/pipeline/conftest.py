@@ -16,6 +16,8 @@ from assay.names import model_name, run_id
 from assay.summary import Summary
 from assay_local.cloud import Cloud
 
+from .permissions import check_calls_are_allowed
+
 ROOT = Path(__file__).parents[2]
 SCRIPTED = {
     "assay-evaluator": "scripted_evaluator",
@@ -86,11 +88,12 @@ class Application:
             time.sleep(0.05)
 
     def check_is_whole(self) -> None:
-        """What holds however a run went: nothing left running, nothing lost, no step that failed."""
+        """What holds however a run went: nothing left running, nothing lost, no step that failed or went too far."""
         assert [invocation.error for invocation in self.cloud.invocations if invocation.error] == []
         assert self.cloud.undelivered == []
         assert self.keys("active/") == []
         assert {job.status for job in self.cloud.jobs()} <= {"Completed", "Failed", "Stopped"}
+        check_calls_are_allowed(self.cloud)
         sqs = self.cloud.client("sqs")
         assert "Messages" not in sqs.receive_message(QueueUrl=self.cloud.outputs["DeadLetterQueueUrl"])
 

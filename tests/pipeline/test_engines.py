@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import io
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,7 @@ from PIL import Image
 from assay.evaluation import ExplainSamples
 from assay.layout import RunFolder
 from assay.summary import Summary
-from assay_local.access_log import Call
 from assay_local.cloud import Cloud
-from assay_local.resource_policy import listed
 
 from .conftest import CLARIFY, Application
 
@@ -110,9 +106,6 @@ class Results:
     summaries: dict[str, Summary]
     objects: dict[str, bytes]
     verdicts: dict[str, list[str]]
-    calls: list[Call]
-    roles: dict[str, list[dict[str, Any]]]
-    """A role's ARN → its statements."""
     models: list[Any]
     """SageMaker Models that are left."""
     isolated: dict[str, bool]
@@ -133,12 +126,6 @@ def results(request: pytest.FixtureRequest, archives: dict[str, bytes]) -> Itera
             summaries={name: application.summary(folder) for name, folder in folders.items()},
             objects={key: application.get(key) for key in application.keys("runs/")},
             verdicts=application.verdicts(),
-            calls=cloud.calls,
-            roles={
-                f"arn:aws:iam::{cloud.account}:role/{role}": statements(cloud, role)
-                for name, role in cloud.resources.items()
-                if name.endswith("Role")
-            },
             models=cloud.client("sagemaker").list_models()["Models"],
             isolated={
                 job.name.rpartition("-")[2]: job.describe()["NetworkConfig"]["EnableNetworkIsolation"]
@@ -213,40 +200,3 @@ def test_each_run_is_announced_once_and_nothing_is_left(results: Results) -> Non
 def test_only_clarify_has_a_network(results: Results, request: pytest.FixtureRequest) -> None:
     ours = request.node.callspec.id == "assay"
     assert results.isolated == {"evaluation": True, "explanation": ours}
-
-
-def statements(cloud: Cloud, role: str) -> list[dict[str, Any]]:
-    iam = cloud.client("iam")
-    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    documents = [iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names]
-    # moto gives a policy of a template back as the text of a Python dictionary
-    read = [statement for document in documents for statement in ast.literal_eval(str(document))["Statement"]]
-    return [statement for statement in read if statement is not None]  # AWS::NoValue
-
-
-def asked(call: Call, account: str) -> tuple[str, str]:
-    """A call's action and resource, as an IAM policy is asked about them."""
-    resource, named = call.resource, call.parameters
-    if call.service == "sns":
-        resource = str(named["TopicArn"])
-    elif call.service == "sagemaker":
-        kind, name = ("model", "ModelName") if "ModelName" in named else ("processing-job", "ProcessingJobName")
-        resource = f"arn:aws:sagemaker:us-east-1:{account}:{kind}/{named[name]}"
-    return f"{call.service}:{call.action}", resource
-
-
-def test_every_call_is_one_that_the_callers_role_allows(results: Results) -> None:
-    fed = {"ReceiveMessage", "DeleteMessage"}  # Lambda's own, allowed by AWS's managed policy
-    callers = set()
-    for call in results.calls:
-        if call.action in fed:
-            continue
-        action, resource = asked(call, call.caller.role_arn.split(":")[4])
-        assert any(
-            action in listed(statement["Action"])
-            and any(fnmatchcase(resource, r) for r in listed(statement["Resource"]))
-            for statement in results.roles[call.caller.role_arn]
-        ), f"{call.caller.name} may not {action} on {resource}"
-        callers.add(call.caller.name)
-    assert callers >= {"StartEvaluationFunction", "StartExplanationFunction", "PublishSummaryFunction"}
-    assert len(callers) == 3 + 5  # and the jobs

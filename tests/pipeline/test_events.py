@@ -1,11 +1,15 @@
 """Events come twice, late, in the wrong order, or not at all: one run, one summary, one notice."""
 
 import hashlib
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import CLARIFY, Application
+from assay_local.cloud import Cloud
+
+from .conftest import CLARIFY, ROOT, SCRIPTED, Application
 
 pytestmark = pytest.mark.pipeline
 
@@ -153,3 +157,29 @@ def test_a_run_that_was_asked_for_is_judged_beside_the_uploads_own(application: 
     verdicts = application.verdicts()
     assert sorted(verdicts.values()) == [["pass"], ["pass"]]
     assert folder.run in verdicts
+
+
+WAYS_IN = {
+    "model-uploaded": "StartEvaluationFunction",
+    "run-requested": "StartEvaluationFunction",
+    "evaluation-completed": "StartExplanationFunction",
+    "evaluation-failed": "PublishSummaryFunction",
+    "explanation-completed": "PublishSummaryFunction",
+    "explanation-failed": "PublishSummaryFunction",
+    "step-due": "PublishSummaryFunction",
+}
+
+
+def test_each_function_can_be_invoked_with_its_event_file(scripted: Path) -> None:
+    parameters = {"ExistingBucketName": "assay-bucket-1a2b3c4d5e6f"}
+    with Cloud(scripted, parameters, buckets=(*parameters.values(),), programs=SCRIPTED, schedules=False) as cloud:
+        for name, function in WAYS_IN.items():
+            event = json.loads((ROOT / "events" / "sqs" / f"{name}.json").read_text())
+            assert cloud.invoke(function, event) == {"batchItemFailures": []}
+        cloud.drain(60)
+        assert (
+            cloud.invoke("SweepFunction", json.loads((ROOT / "events" / "schedule.json").read_text()))["waiting"] == 0
+        )
+        # The archive that both events name does not exist.
+        assert [notice.attributes["verdict"] for notice in cloud.notices()] == ["error", "error"]
+        assert all("this version no longer exists" in notice.message for notice in cloud.notices())

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
+from botocore.exceptions import ClientError
 
 from assay.errors import BadModel, JobFailed
 from assay.evaluation import EvaluationReport
@@ -139,3 +140,8 @@ def test_an_objects_tag_changes_with_its_content(aws: Aws) -> None:
     assert before is not None
     STORE.change(lambda state: state.ended())
     assert not objects.replace_record(BUCKET, FOLDER.state_json, RunState(run="x"), before.etag)
+
+
+def test_a_bucket_that_does_not_exist_is_an_error_and_no_endless_loop(aws: Aws) -> None:
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        RunStore("nowhere", FOLDER).create_state()
