@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -34,13 +35,9 @@ BY_PARTS = 8 << 20
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 VERSION = re.compile(r"v?\d[\d._-]*", re.IGNORECASE)
 
+IMAGES = ("assay-evaluator", "assay-explainer")
+"""As `make images` tags them."""
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
-CLARIFY = {  # stand-ins: the template asks for both images, and here our explainer runs in the first one's place
-    "ExplainerEngine": "clarify",
-    "ClarifyImageUri": f"{REGISTRY}/sagemaker-clarify-processing:1.0",
-    "ServingImageUri": f"{REGISTRY}/tensorflow-inference:2.20-cpu",
-}
-DOCKER = {"EvaluatorImageUri": "assay-evaluator", "ExplainerImageUri": "assay-explainer"}
 
 
 @dataclass(frozen=True)
@@ -86,12 +83,35 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
 
 
 def start_cloud(engine: Engine = "process", explainer: Explainer = "assay") -> Cloud:
-    if engine == "docker" and shutil.which("docker") is None:
-        raise Problem("--engine docker: there is no `docker` command on the PATH")
+    if engine == "docker":
+        check_docker()
     from assay_local.cloud import Cloud  # takes a second or two, and `assay --help` needs none of it
 
-    parameters = {**(CLARIFY if explainer == "clarify" else {}), **(DOCKER if engine == "docker" else {})}
-    return Cloud(parameters=parameters, engine=engine)
+    return Cloud(parameters=parameters(engine, explainer), engine=engine)
+
+
+def parameters(engine: Engine, explainer: Explainer) -> dict[str, str]:
+    """The template's."""
+    images: dict[str, str] = {}
+    if engine == "docker":
+        images = dict(zip(("EvaluatorImageUri", "ExplainerImageUri"), IMAGES, strict=True))
+    if explainer == "clarify":
+        # The template asks for both of AWS's images; here our explainer runs in the first one's place.
+        clarify = images.get("ExplainerImageUri", f"{REGISTRY}/sagemaker-clarify-processing:1.0")
+        serving = f"{REGISTRY}/tensorflow-inference:2.20-cpu"
+        images |= {"ExplainerEngine": "clarify", "ClarifyImageUri": clarify, "ServingImageUri": serving}
+    return images
+
+
+def check_docker() -> None:
+    """Raises Problem unless Docker answers and has the images."""
+    if shutil.which("docker") is None:
+        raise Problem("--engine docker: there is no `docker` command on the PATH")
+    for image in IMAGES:
+        asked = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
+        if asked.returncode != 0:
+            said = (asked.stderr.strip().splitlines() or ["no answer"])[-1]
+            raise Problem(f"--engine docker: image {image}: {said}; `make images` in a checkout builds it")
 
 
 def upload(s3: Any, bucket: str, folder: str, files: Sequence[tuple[str, Path]], task: Task) -> None:

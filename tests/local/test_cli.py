@@ -1,6 +1,5 @@
 """The `assay` command: what it takes, how it ends, and how it says what is wrong."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -149,10 +148,26 @@ def test_a_name_that_is_no_name_is_refused(assay: Assay, tmp_path: Path) -> None
     assert "--name '../birds': expected" in err
 
 
-def test_a_missing_docker_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+def test_a_missing_docker_or_image_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(Problem, match="no `docker` command on the PATH"):
         assay_local.run.start_cloud("docker")
+    (tmp_path / "docker").write_text("#!/bin/sh\necho 'Error: No such image' >&2; exit 1\n")
+    (tmp_path / "docker").chmod(0o755)
+    with pytest.raises(Problem, match="image assay-evaluator: Error: No such image; `make images`"):
+        assay_local.run.start_cloud("docker")
+
+
+def test_our_image_stands_in_for_clarify_s() -> None:
+    assert assay_local.run.parameters("process", "assay") == {}
+    assert "sagemaker-clarify-processing" in assay_local.run.parameters("process", "clarify")["ClarifyImageUri"]
+    assert assay_local.run.parameters("docker", "clarify") == {
+        "EvaluatorImageUri": "assay-evaluator",
+        "ExplainerImageUri": "assay-explainer",
+        "ExplainerEngine": "clarify",
+        "ClarifyImageUri": "assay-explainer",
+        "ServingImageUri": assay_local.run.parameters("process", "clarify")["ServingImageUri"],
+    }
 
 
 def test_each_verdict_has_its_exit_code() -> None:
