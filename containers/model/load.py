@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from assay.errors import BadModel
 from assay.evaluation import Tensor
 from model.archive import shown
+from model.saved_model_check import check_saved_model
 
 ACCEPTED = "a SavedModel folder (saved_model.pb), a .keras file or a .h5 file"
 SIGNATURE = "serving_default"
@@ -102,6 +104,11 @@ def load_model(folder: Path) -> Model:
 
 def _find(folder: Path) -> Path:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
+    native = [path.relative_to(folder) for path in files if re.search(r"\.(so|dylib|dll|pyd)(\.|$)", path.name.lower())]
+    # what lies below code/ is the endpoint's, and never loaded here
+    foreign = [shown(path.as_posix()) for path in native if path.parts[0] != "code"]
+    if foreign:
+        raise BadModel(f"native libraries are not accepted: {', '.join(foreign[:_SHOWN])}")
     models = [path.parent for path in files if path.name == "saved_model.pb"]
     inside = [path for path in files if not any(model in path.parents for model in models)]
     models += [path for path in inside if path.suffix in {".keras", ".h5", ".hdf5"}]
@@ -122,6 +129,7 @@ def _find(folder: Path) -> Path:
 def _load_saved_model(folder: Path) -> Model:
     import tensorflow as tf  # three seconds
 
+    check_saved_model(folder)
     loaded = tf.saved_model.load(str(folder))
     signatures = sorted(loaded.signatures)
     if SIGNATURE not in signatures:

@@ -1,5 +1,6 @@
 """Models of every accepted format, made here, answer as the arithmetic says they must."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -63,16 +64,59 @@ def test_rows_of_another_width_are_refused_with_both_numbers(tmp_path: Path) -> 
 
 
 @tensorflow
-def test_code_in_a_keras_file_is_never_run(tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore")  # Keras's own about .h5
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_code_in_a_keras_file_is_never_run(tmp_path: Path, name: str) -> None:
     import tensorflow as tf
 
-    evil = tmp_path / "evil"
     layer = tf.keras.layers.Lambda(lambda x: x)
-    model = tf.keras.Sequential([tf.keras.Input((3,)), layer])
-    model.save(tmp_path / "m.keras")
-    with pytest.raises(BadModel, match=r"'m\.keras': TensorFlow cannot load it: .*[Ll]ambda"):
+    tf.keras.Sequential([tf.keras.Input((3,)), layer]).save(tmp_path / name)
+    with pytest.raises(BadModel, match=rf"'{name}': TensorFlow cannot load it: .*Lambda"):
         load_model(tmp_path)
-    assert not evil.exists()
+
+
+@tensorflow
+def test_a_saved_model_behind_a_keras_layer_is_not_loaded(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    saved_model(tmp_path / "elsewhere")
+    layer = tf.keras.layers.TFSMLayer(str(tmp_path / "elsewhere"), call_endpoint="serving_default")
+    (tmp_path / "in").mkdir()
+    tf.keras.Sequential([tf.keras.Input((3,), name="rows"), layer]).save(tmp_path / "in/m.keras")
+    with pytest.raises(BadModel, match=r"TensorFlow cannot load it: .*TFSMLayer"):
+        load_model(tmp_path / "in")
+
+
+@tensorflow
+@pytest.mark.parametrize(
+    "activation",
+    [
+        {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"},
+        {"module": "builtins", "class_name": "function", "config": "exec", "registered_name": "function"},
+        {"module": "keras.utils", "class_name": "function", "config": "get_file", "registered_name": "get_file"},
+        {"module": "subprocess", "class_name": "Popen", "config": {"args": ["touch", "evil"]}, "registered_name": None},
+    ],
+)
+def test_a_keras_file_that_names_pythons_own_functions_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, activation: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keras_model(tmp_path / "plain.zip.keras")
+    (tmp_path / "in").mkdir()
+    with (
+        zipfile.ZipFile(tmp_path / "plain.zip.keras") as plain,
+        zipfile.ZipFile(tmp_path / "in/m.keras", "w") as forged,
+    ):
+        for name in plain.namelist():
+            content = plain.read(name)
+            if name == "config.json":
+                config = json.loads(content)
+                config["config"]["layers"][1]["config"]["activation"] = activation
+                content = json.dumps(config).encode()
+            forged.writestr(name, content)
+    with pytest.raises(BadModel, match=r"'m\.keras': TensorFlow cannot load it"):
+        load_model(tmp_path / "in")
+    assert not (tmp_path / "evil").exists()
 
 
 @tensorflow
@@ -87,7 +131,7 @@ def test_a_broken_keras_file_is_named(tmp_path: Path) -> None:
 def test_a_broken_saved_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     (tmp_path / "1/saved_model.pb").write_bytes(b"nonsense")
-    with pytest.raises(BadModel, match=r"'1': TensorFlow cannot load it"):
+    with pytest.raises(BadModel, match=r"'1': saved_model\.pb is damaged"):
         load_model(tmp_path)
 
 
@@ -100,6 +144,9 @@ def test_a_broken_saved_model_is_named(tmp_path: Path) -> None:
         (["1/saved_model.pb", "m.keras"], "'1', 'm.keras'"),
         (["model.pt"], "format not accepted: 'model.pt'; expected a SavedModel folder"),
         (["a/model.pkl"], "format not accepted: 'a/model.pkl'"),
+        (["1/saved_model.pb", "1/libop.so.2"], r"native libraries are not accepted: '1/libop\.so\.2'$"),
+        (["m.keras", "x/Custom.DLL"], "native libraries are not accepted: 'x/Custom.DLL'"),
+        (["code/lib/x.so"], "no model in the archive: found 'code/lib/x.so'"),
     ],
 )
 def test_what_is_not_one_model_is_listed(tmp_path: Path, files: list[str], said: str) -> None:
