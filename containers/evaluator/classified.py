@@ -119,7 +119,7 @@ def _findings(found: Classified, metrics: Mapping[str, Metric]) -> list[Finding]
         text = f"The model's scores of {broken} of {len(found.true)} samples are NaN or infinite."
         return [Finding(severity="serious", title="Scores that are no numbers", text=text)]
     if not are_probabilities(found.probabilities):
-        text = "The scores of a sample do not add up to 1: they may be logits, and have no log loss."
+        text = "Scores are not from 0 to 1, or a sample's do not add up to 1: they may be logits, and have no log loss."
         findings.append(Finding(severity="warning", title="Scores that are no probabilities", text=text))
     if len(np.unique(found.predicted)) == 1 and len(np.unique(found.true)) > 1:
         text = f"All {len(found.true)} samples are predicted as {found.labels[found.predicted[0]]}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -126,7 +127,8 @@ def score_images(
 
     samples: list[Sample] = []
     scores: list[NDArray[np.float64]] = []
-    with ThreadPoolExecutor(DECODERS) as pool:
+    # The warnings that `read_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(DECODERS) as pool:
         following = [pool.submit(read, annotation) for annotation in annotations[:BATCH]]
         for start in range(0, len(annotations), BATCH):
             current = following

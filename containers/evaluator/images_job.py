@@ -28,6 +28,7 @@ def evaluate_images(request: Request) -> EvaluationReport:
     unreadable.check()
     present = [annotation for annotation in annotations if annotation.file in pictures]
     with request.model() as (model, folder):
+        facts = request.facts(model, folder)
         preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
         with request.timed("score"):
             scored = score_images(present, pictures, model, preprocessor, unreadable, request.progress)
@@ -44,4 +45,4 @@ def evaluate_images(request: Request) -> EvaluationReport:
         samples = request.outputs.explain_images(pictures, samples)
         request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
         explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
-    return classified_report(request, scored, found, unreadable, request.facts(model), explain)
+    return classified_report(request, scored, found, unreadable, facts, explain)

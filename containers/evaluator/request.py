@@ -78,11 +78,12 @@ class Request:
                 model = load_model(folder)
             yield model, folder
 
-    def facts(self, model: Model) -> ModelFacts:
+    def facts(self, model: Model, folder: Path) -> ModelFacts:
         return ModelFacts(
             format=model.format,
             runtime=model.runtime,
             archive_sha256=sha256(self.archive),
+            handler=(folder / "code" / "inference.py").is_file(),
             inputs=model.inputs,
             outputs=model.outputs,
         )

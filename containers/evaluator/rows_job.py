@@ -34,13 +34,14 @@ def evaluate_rows(request: Request) -> EvaluationReport:
     if not regresses:
         check_labels(policy.data, overview.labels)
     unreadable = Unreadable(policy.evaluate.max_unreadable)
-    with request.model() as (model, _):
+    with request.model() as (model, folder):
+        facts = request.facts(model, folder)
         check_fits(table, model)
         with request.timed("score"):
             only = policy.explain.chosen.only
             scored = score_rows(table, overview.rows, only, model, unreadable, request.progress)
     if regresses:
-        return _regression(request, table, scored, unreadable, request.facts(model))
+        return _regression(request, table, scored, unreadable, facts)
     found = classified_of(scored, {label: label for label in overview.labels}, policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
@@ -49,7 +50,7 @@ def evaluate_rows(request: Request) -> EvaluationReport:
     samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
     explain = _write(request, table, scored, samples, output_names(scored, found), positive)
-    return classified_report(request, scored, found, unreadable, request.facts(model), explain)
+    return classified_report(request, scored, found, unreadable, facts, explain)
 
 
 def _regression(

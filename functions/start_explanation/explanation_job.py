@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.evaluation import Explainable
+from assay.errors import BadModel
+from assay.evaluation import EvaluationReport, Explainable
 from assay.run import Run
 from assay_aws.job_request import folder_input, processing_job
 from assay_aws.settings import ExplanationSettings
@@ -39,6 +40,20 @@ def explanation_job(
         isolated=ours,  # Clarify refuses isolation: it asks the model through an endpoint
         settings=settings,
     )
+
+
+def check_can_be_served(report: EvaluationReport, settings: ExplanationSettings) -> None:
+    """Raises BadModel when Clarify would ask an endpoint that cannot answer: minutes later, in one opaque line.
+
+    TensorFlow Serving's container takes JSON and CSV; to anything else it answers 415 unless the archive brings a
+    handler: https://github.com/aws/sagemaker-tensorflow-serving-container
+    """
+    images = report.explain is not None and report.explain.kind == "images"
+    if settings.explainer_engine == "clarify" and images and not report.model.handler:
+        raise BadModel(
+            "Clarify asks the model for pictures through TensorFlow Serving, which takes none without a handler: "
+            "expected code/inference.py in the archive, found none; add one, or deploy with ExplainerEngine=assay"
+        )
 
 
 def instance_type(run: Run, settings: ExplanationSettings) -> str:

@@ -16,7 +16,7 @@ from assay_aws.settings import ExplanationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
 from start_explanation.analysis_config import analysis_config, as_json
-from start_explanation.explanation_job import explanation_job, instance_type
+from start_explanation.explanation_job import check_can_be_served, explanation_job, instance_type
 
 logger = Logger()
 metrics = Metrics()
@@ -58,6 +58,7 @@ def start_explanation(event: dict[str, Any]) -> None:
     explain, name = report.explain, store.job_name(settings.prefix, "explanation")
 
     def start() -> str:
+        check_can_be_served(report, settings)
         config = analysis_config(run, explain, name, settings)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
         if settings.explainer_engine == "clarify":

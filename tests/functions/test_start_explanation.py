@@ -73,9 +73,20 @@ def test_clarify_is_started_exactly_as_its_contract_asks(aws: Aws, monkeypatch: 
     assert model["PrimaryContainer"]["Image"] == ENVIRONMENT["SERVING_IMAGE_URI"]
 
 
+def test_clarify_is_not_started_on_pictures_that_no_endpoint_would_take(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    uploaded = evaluated(aws, IMAGES)
+    start_explanation(uploaded.changed("evaluation"))
+    state = aws.state(uploaded.folder)
+    assert "expected code/inference.py in the archive, found none" in state.failures["explanation"].message
+    assert (state.job("explanation"), state.serving_model) == (None, None)
+
+
 def test_a_second_completion_event_starts_nothing(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
-    uploaded = evaluated(aws)
+    uploaded = evaluated(aws, ROWS)
     for _ in range(3):
         start_explanation(uploaded.changed("evaluation"))
     assert aws.sagemaker.creations == 2
@@ -85,7 +96,7 @@ def test_a_lambda_killed_after_the_start_is_followed_by_one_that_finishes(
     aws: Aws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
-    uploaded = evaluated(aws)
+    uploaded = evaluated(aws, ROWS)
     before = aws.get(uploaded.folder.state_json)
     start_explanation(uploaded.changed("evaluation"))
     aws.put(uploaded.folder.state_json, before)

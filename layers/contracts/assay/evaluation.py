@@ -43,6 +43,8 @@ class ModelFacts(Record):
     """`SavedModel`, `Keras` or `HDF5`."""
     runtime: str
     archive_sha256: str
+    handler: bool = False
+    """The archive has a `code/inference.py`, by which an endpoint takes more than numbers. Our jobs never run it."""
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 

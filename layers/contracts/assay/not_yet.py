@@ -29,6 +29,8 @@ def _missing(policy: Policy) -> Iterator[str]:
     if model.output_transform is not None:
         yield "model.output_transform"
     tabular = policy.task != "image_classification"
+    if not tabular and data.annotations is None:
+        yield "images without data.annotations (built: a CSV file with one line an image)"
     if tabular and not data.source.endswith(".csv"):
         yield f"data.source {data.source} (built: one .csv file)"
     if data.features is not None:
