@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from explainer.shapley import default_samples, explain_game, explain_rows, logit, make_plan
-from explainer.shapley.coalitions import _allocate, draw_pairs
+from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs
+from explainer.shapley.plan import _least_squares
 
 Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 
@@ -142,11 +143,7 @@ def test_games_of_pairwise_interactions_are_exact_from_a_small_sample(players: i
 
 def test_an_estimate_comes_close_and_closer_with_more_samples() -> None:
     players = 12
-    rng = np.random.default_rng(5)
-    weights = rng.normal(size=(players, 3)) / 2
-    masks = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
-    game = table_game(np.tanh(masks @ weights).prod(axis=1, keepdims=True))
-    truth = explain_game(game, players, num_samples=2**players).values
+    game, truth = smooth_game(players)
     errors = [
         np.mean([relative_error(explain_game(game, players, num_samples=m, seed=s).values, truth) for s in range(8)])
         for m in (10 * players, 50 * players, 4000)
@@ -154,6 +151,84 @@ def test_an_estimate_comes_close_and_closer_with_more_samples() -> None:
     assert errors[0] < 0.35
     assert errors[1] < errors[0] / 2
     assert errors[2] < 0.05 < errors[0]
+
+
+def smooth_game(players: int, seed: int = 5) -> tuple[Game, NDArray[np.float64]]:
+    """Products of sigmoids, with interactions of every order, and its values by enumeration."""
+    weights = np.random.default_rng(seed).normal(size=(players, 3)) / 2
+    masks = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+    game = table_game(np.tanh(masks @ weights).prod(axis=1, keepdims=True))
+    return game, explain_game(game, players, num_samples=2**players).values
+
+
+@pytest.mark.parametrize("budget", [3 * 12, 5 * 12, 10 * 12, 50 * 12, 2000])
+def test_95_percent_intervals_hold_about_95_percent_of_the_exact_values(budget: int) -> None:
+    covered = []
+    for seed in range(5):
+        game, truth = smooth_game(12, seed)
+        for draw in range(20):
+            interval = explain_game(game, 12, num_samples=budget, seed=draw).interval
+            assert interval is not None
+            covered.append((interval[0] <= truth) & (truth <= interval[1]))
+    assert 0.90 <= np.mean(covered) <= 0.99
+
+
+def test_standard_errors_are_the_spread_of_the_values_over_seeds() -> None:
+    game, _ = smooth_game(12)
+    explained = [explain_game(game, 12, num_samples=300, seed=seed) for seed in range(100)]
+    spread = np.std([explanation.values for explanation in explained], axis=0)
+    given = np.sqrt(np.mean([np.square(explanation.standard_errors) for explanation in explained], axis=0))  # type: ignore[arg-type]
+    assert 0.85 < np.linalg.norm(given) / np.linalg.norm(spread) < 1.3
+    assert np.corrcoef(given[:, 0], spread[:, 0])[0, 1] > 0.3
+
+
+def test_exact_values_have_no_error_and_too_small_a_budget_tells_none() -> None:
+    game = random_game(8)
+    exact = explain_game(game, 8)
+    assert exact.standard_errors is not None and not exact.standard_errors.any()
+    assert explain_game(game, 8, num_samples=3 * 8).standard_errors is not None
+    few_coalitions = explain_game(game, 8, num_samples=3 * 8 - 1)
+    assert few_coalitions.standard_errors is None and few_coalitions.interval is None
+
+
+def test_a_feature_that_equals_the_baseline_has_no_error() -> None:
+    rng = np.random.default_rng(6)
+    rows = rng.normal(size=(1, 16))
+    rows[0, 3] = 0
+    (explanation,) = explain_rows(lambda x: np.tanh(x.sum(axis=1, keepdims=True)), rows, np.zeros((1, 16)))
+    assert explanation.standard_errors is not None
+    assert np.flatnonzero(explanation.standard_errors == 0).tolist() == [3]
+
+
+def test_one_whole_chain_is_what_each_player_adds_on_arriving_in_an_order_and_its_reverse() -> None:
+    players = 9
+    masks = chain_pairs(players, players - 1, np.random.default_rng(0))
+    assert not make_plan(players, 2 * (players - 1), seed=0).exact
+    np.testing.assert_array_equal(make_plan(players, 2 * (players - 1), seed=0).masks, masks)
+    order = np.random.default_rng(0).permutation(players)
+    game = random_game(players)
+    expected = np.zeros((players, 1))
+    for arrivals in (order, order[::-1]):
+        present = np.zeros((players + 1, players), dtype=bool)
+        for position, player in enumerate(arrivals):
+            present[position + 1 :, player] = True
+        expected[arrivals] += np.diff(game(present), axis=0) / 2
+    np.testing.assert_allclose(explain_game(game, players, num_samples=16, seed=0).values, expected, atol=1e-12)
+
+
+def test_on_a_small_budget_chains_beat_drawn_coalitions() -> None:
+    game, truth = smooth_game(12)
+    everybody = np.ones((1, 12), dtype=bool)
+    total = (game(everybody) - game(~everybody))[0]
+    errors = []
+    for seed in range(30):
+        masks, weights = draw_pairs(12, 12, np.random.default_rng(seed))
+        operator, share = _least_squares(masks, weights)
+        drawn = operator @ (game(masks) - game(~masks)) / 2 + np.outer(share, total)
+        chained = explain_game(game, 12, num_samples=24, seed=seed).values
+        errors.append((relative_error(chained, truth), relative_error(drawn, truth)))
+    chains, draws = np.mean(errors, axis=0)
+    assert chains < 0.85 * draws
 
 
 @pytest.mark.parametrize("budget", [1, 2, 5, 18])
@@ -164,16 +239,19 @@ def test_too_small_a_budget_still_adds_up_and_stays_finite(budget: int) -> None:
     assert explanation.coalitions <= max(budget, 2)
 
 
-@given(st.integers(3, 40), st.data())
+@given(st.integers(3, 40), st.booleans(), st.data())
 @few
-def test_drawn_coalitions_are_proper_different_and_never_each_others_complement(players: int, data: Any) -> None:
+def test_coalitions_are_proper_different_and_never_each_others_complement(
+    players: int, chains: bool, data: Any
+) -> None:
     pairs = data.draw(st.integers(1, min(300, 2 ** (players - 1) - 2)))
-    masks, weights = draw_pairs(players, pairs, np.random.default_rng(data.draw(st.integers(0, 100))))
-    assert masks.shape == (pairs, players)
+    rng = np.random.default_rng(data.draw(st.integers(0, 100)))
+    masks = chain_pairs(players, min(pairs, 2 * players), rng) if chains else draw_pairs(players, pairs, rng)[0]
+    assert masks.shape == (min(pairs, 2 * players) if chains else pairs, players)
     assert masks.any(axis=1).all()
     assert not masks.all(axis=1).any()
-    assert len({row.tobytes() for row in np.concatenate([masks, ~masks])}) == 2 * pairs
-    assert (weights > 0).all()
+    assert (2 * masks.sum(axis=1) <= players).all()
+    assert len({row.tobytes() for row in np.concatenate([masks, ~masks])}) == 2 * len(masks)
 
 
 def test_sizes_are_drawn_equally_often_and_small_ones_whole() -> None:

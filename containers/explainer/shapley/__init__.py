@@ -2,6 +2,7 @@
 
     for row in explain_rows(predict, rows, baseline, num_samples=500, seed=0):
         row.values        # (features, outputs): how far each feature moves each output from the baseline's
+        row.interval      # their 95 % intervals: (lower, upper), each (features, outputs)
         row.gap           # (outputs,): f(x) - f(baseline) - the sum of the values; rounding, about 1e-16
 
 The game: v(S) is the model's mean score when the features in S have the row's values and the others those of a
@@ -21,7 +22,9 @@ How the estimate is made, and where each step comes from:
    each feature equally often.
 6. The constraint that the values add up to f(x) - f(baseline) is eliminated, not penalised: it holds to rounding,
    however small the budget.
-7. One solve gives a matrix that serves all rows and all outputs.
+7. Below three coalitions a player, chains of coalitions that grow by a player at a time tell more (Mitchell et al.
+   2022, "Sampling permutations for Shapley value estimation").
+8. One solve gives a matrix that serves all rows and all outputs, and another one their standard errors (White 1980).
 """
 
 from explainer.shapley.explain import Explanation, Predict, explain_game, explain_rows, logit

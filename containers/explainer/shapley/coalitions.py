@@ -47,18 +47,44 @@ def draw_pairs(n: int, pairs: int, rng: np.random.Generator) -> tuple[Masks, NDA
     return np.concatenate(masks), np.concatenate(weights)
 
 
+def chain_pairs(n: int, pairs: int, rng: np.random.Generator) -> Masks:
+    """Coalitions for a budget below that of `draw_pairs`: what players find on arriving in a random order.
+
+    All n - 1 beginnings of an order, with their complements, hold what each player adds on arriving in it and in its
+    reverse. Of an order that the budget does not cover, beginnings of evenly spaced lengths.
+
+    Returns:
+        (pairs, n)
+    """
+    masks: dict[bytes, Masks] = {}
+    while len(masks) < pairs:
+        order = rng.permutation(n)
+        lengths = min(pairs - len(masks), n - 1)
+        for length in 1 + (2 * np.arange(lengths) + 1) * (n - 1) // (2 * lengths):
+            mask = _listed(np.isin(np.arange(n), order[:length]))
+            masks.setdefault(mask.tobytes(), mask)
+    return np.array(list(masks.values()))
+
+
+def _listed(mask: Masks) -> Masks:
+    """Which of a coalition and its complement is listed: the smaller one, of two equals the first player's."""
+    twice = 2 * np.count_nonzero(mask) - len(mask)
+    return ~mask if twice > 0 or (twice == 0 and not mask[0]) else mask
+
+
 def _sizes_in_pair(n: int, size: int) -> int:
     """A pair covers two sizes, s and n - s, but for the middle one, which is its own complement."""
     return 1 if 2 * size == n else 2
 
 
-def _pairs_of_size(n: int, size: int) -> int:
+def pairs_of_size(n: int, size: int) -> int:
+    """How many pairs there are with a coalition of this size, at most n // 2."""
     return math.comb(n, size) * _sizes_in_pair(n, size) // 2
 
 
 def _allocate(n: int, pairs: int) -> list[int]:
     """How many pairs of each size 1 … n // 2: equally many coalitions a size, whole where a size has no more."""
-    room = {size: _pairs_of_size(n, size) for size in range(1, n // 2 + 1)}
+    room = {size: pairs_of_size(n, size) for size in range(1, n // 2 + 1)}
     share = {size: _sizes_in_pair(n, size) for size in room}
     counts = dict.fromkeys(room, 0)
     left = pairs
@@ -83,7 +109,7 @@ def _allocate(n: int, pairs: int) -> list[int]:
 
 def _draw(n: int, size: int, count: int, rng: np.random.Generator) -> Masks:
     """`count` different coalitions of one size; of the middle size, no two that are each other's complement."""
-    there_are = _pairs_of_size(n, size)
+    there_are = pairs_of_size(n, size)
     if 4 * count < there_are:
         return _draw_balanced(n, size, count, rng)
     # Close to all of them, rejecting repeats would take long: list them and choose.
@@ -109,7 +135,6 @@ def _draw_balanced(n: int, size: int, count: int, rng: np.random.Generator) -> M
             waiting = following[~np.isin(following, fill)]
         mask = np.zeros(n, dtype=np.bool_)
         mask[members] = True
-        if 2 * size == n and not mask[0]:
-            mask = ~mask
+        mask = _listed(mask)
         masks.setdefault(mask.tobytes(), mask)
     return np.array(list(masks.values()))

@@ -16,6 +16,8 @@ Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """(inputs, …) → (inputs, outputs)"""
 Link = Callable[[Array], Array]
 
+NORMAL_95 = 1.959964
+"""Standard deviations on either side of a normal distribution's mean that hold 95 % of it."""
 BATCH = 8192
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
@@ -36,6 +38,17 @@ class Explanation:
     """The values are not an estimate: all coalitions were asked about."""
     coalitions: int
     """How many coalitions the model was asked about, nobody and everybody not counted."""
+    standard_errors: Array | None
+    """(players, outputs): of the values, over other draws of coalitions. Zero where the values are exact; None where
+    the budget is too small to tell, below CHAINS_BELOW coalitions a player."""
+
+    @property
+    def interval(self) -> tuple[Array, Array] | None:
+        """Lower and upper ends, (players, outputs) each, between which 95 % of the exact values lie."""
+        if self.standard_errors is None:
+            return None
+        reach = NORMAL_95 * self.standard_errors
+        return self.values - reach, self.values + reach
 
     @property
     def gap(self) -> Array:
@@ -70,10 +83,11 @@ def explain_game(
     """
     plan = make_plan(players, default_samples(players) if num_samples is None else num_samples, seed)
     ends = np.array([[False] * players, [True] * players]).reshape(2, players)
-    values = _scores(value(np.concatenate([ends, plan.coalitions])), 2 + 2 * len(plan.masks))
-    base, prediction = values[0], values[1]
+    scores = _scores(value(np.concatenate([ends, plan.coalitions])), 2 + 2 * len(plan.masks))
+    base, prediction, odd = scores[0], scores[1], plan.odd(scores[2:])
+    values = plan.solve(odd, prediction - base)
     return Explanation(
-        plan.solve(values[2:], prediction - base), prediction, base, plan.exact, coalitions=2 * len(plan.masks)
+        values, prediction, base, plan.exact, 2 * len(plan.masks), standard_errors=plan.standard_errors(odd, values)
     )
 
 
@@ -139,9 +153,24 @@ def explain_rows(
         means = [
             next(scores).reshape(-1, len(baseline), len(base)).mean(axis=1) for _ in range(0, asked, per_piece)
         ] or [np.zeros((0, len(base)))]
-        values = np.zeros((len(row), len(base)))
-        values[players] = plan.solve(linked(np.concatenate(means)), prediction - base)
-        yield Explanation(values, prediction, base, plan.exact, coalitions=asked)
+        odd = plan.odd(linked(np.concatenate(means)))
+        solved = plan.solve(odd, prediction - base)
+        errors = plan.standard_errors(odd, solved)
+        yield Explanation(
+            _of_all(players, len(row), solved),
+            prediction,
+            base,
+            plan.exact,
+            coalitions=asked,
+            standard_errors=None if errors is None else _of_all(players, len(row), errors),
+        )
+
+
+def _of_all(players: NDArray[np.intp], features: int, found: Array) -> Array:
+    """(players, outputs) → (features, outputs): zero for the features that equal the baseline."""
+    result = np.zeros((features, found.shape[1]))
+    result[players] = found
+    return result
 
 
 def _in_batches(predict: Predict, pieces: Iterable[NDArray[Any]], batch: int) -> Iterator[Array]:
