@@ -29,7 +29,8 @@ def birds(tmp_path: Path) -> Path:
 
 def read_with(folder: Path, data: Mapping[str, Any], folders: Mapping[str, Path] | None = None) -> LocalPolicy:
     file = folder / "assay.yaml"
-    file.write_text(yaml.safe_dump({"task": "image_classification", "data": dict(data), "gates": GATES}))
+    data = {"annotations": "test/annotations.csv", **data}
+    file.write_text(yaml.safe_dump({"task": "image_classification", "data": data, "gates": GATES}))
     return read(file, folders or {})
 
 
@@ -48,7 +49,7 @@ def test_the_rest_of_the_policy_stays_as_it_is(birds: Path) -> None:
     local = read_with(birds, {"source": "test/images/", "label_base": 1})
     assert yaml.safe_load(local.text) == {
         "task": "image_classification",
-        "data": {"source": "data/source/", "label_base": 1},
+        "data": {"source": "data/source/", "annotations": "data/annotations/annotations.csv", "label_base": 1},
         "gates": GATES,
     }
 
