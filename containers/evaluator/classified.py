@@ -24,6 +24,7 @@ from evaluator.labels import names_that_differ, positive_class, resolve_labels
 from evaluator.plots import confusion_svg
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
+from model.load import Model
 
 
 def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshold: float) -> Classified:
@@ -45,6 +46,12 @@ def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshol
     predicted, probabilities = classify(scored.scores, threshold, positive)
     two = len(labels.names) == 2
     return Classified(true, predicted, probabilities, names_that_differ(labels.names), positive if two else None)
+
+
+def check_outputs(model: Model, names: Mapping[str, str], data: Data) -> None:
+    """Raises what `classified_of` would, before hours of asking, when the signature says how many outputs there are."""
+    if model.width is not None:
+        resolve_labels(data, names, max(model.width, 2))
 
 
 def output_names(scored: Scored, found: Classified) -> tuple[str, ...]:

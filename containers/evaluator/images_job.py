@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from assay.evaluation import EvaluationReport, Explainable, ExplainSamples
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified
-from evaluator.classified import classified_of, classified_report, describe, output_names
+from evaluator.classified import check_outputs, classified_of, classified_report, describe, output_names
 from evaluator.images_data import find_pictures, read_annotations, score_images
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns
@@ -29,6 +29,7 @@ def evaluate_images(request: Request) -> EvaluationReport:
     present = [annotation for annotation in annotations if annotation.file in pictures]
     with request.model() as (model, folder):
         facts = request.facts(model, folder)
+        check_outputs(model, names, policy.data)
         preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
         with request.timed("score"):
             scored = score_images(present, pictures, model, preprocessor, unreadable, request.progress)

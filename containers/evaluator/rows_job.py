@@ -17,7 +17,7 @@ from evaluator.choose import (
     worst_classified,
     worst_predicted,
 )
-from evaluator.classified import classified_of, classified_report, data_facts, describe, output_names
+from evaluator.classified import check_outputs, classified_of, classified_report, data_facts, describe, output_names
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns, predicted_columns
 from evaluator.request import Request
@@ -31,18 +31,23 @@ def evaluate_rows(request: Request) -> EvaluationReport:
     table = open_table(request.dataset, policy.data, numbers=regresses)
     check_only(policy.explain.chosen, table.file.header)
     overview = look_through(table, policy.evaluate.max_unreadable)
+    names = {label: label for label in overview.labels}
     if not regresses:
         check_labels(policy.data, overview.labels)
     unreadable = Unreadable(policy.evaluate.max_unreadable)
     with request.model() as (model, folder):
         facts = request.facts(model, folder)
         check_fits(table, model)
+        if not regresses:
+            check_outputs(model, names, policy.data)
+        elif model.width not in (None, 1):
+            raise BadModel(f"the model has {model.width} outputs, a regression needs 1")
         with request.timed("score"):
             only = policy.explain.chosen.only
             scored = score_rows(table, overview.rows, only, model, unreadable, request.progress)
     if regresses:
         return _regression(request, table, scored, unreadable, facts)
-    found = classified_of(scored, {label: label for label in overview.labels}, policy.data, policy.evaluate.threshold)
+    found = classified_of(scored, names, policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
         found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples

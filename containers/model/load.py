@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -45,6 +46,12 @@ class Model:
         self.outputs = (_only(outputs, "output"),)
         self.format = format
         self.runtime = runtime
+
+    @property
+    def width(self) -> int | None:
+        """How many scores an input gets; None where the signature does not say."""
+        shape = self.outputs[0].shape[1:]
+        return None if not shape or None in shape else math.prod(size for size in shape if size is not None)
 
     def predict(self, batch: NDArray[Any]) -> NDArray[np.float64]:
         """Scores of a batch.

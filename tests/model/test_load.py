@@ -53,7 +53,7 @@ def test_every_accepted_format_answers(tmp_path: Path, path: str, make: Callable
     assert model.format == format
     np.testing.assert_allclose(model.predict(ROWS), ROWS @ WEIGHTS, rtol=1e-5)
     assert model.predict(ROWS[:0]).shape == (0, 2)
-    assert model.inputs[0].shape[1:] == (3,)
+    assert (model.inputs[0].shape[1:], model.width) == ((3,), 2)
 
 
 @tensorflow
