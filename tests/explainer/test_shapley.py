@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from explainer.shapley import default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs
 from explainer.shapley.plan import _least_squares
+from explainer.shapley.surrogate import RIDGES, Surrogate, _Ridge
 
 Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 
@@ -171,6 +172,93 @@ def test_95_percent_intervals_hold_about_95_percent_of_the_exact_values(budget: 
             assert interval is not None
             covered.append((interval[0] <= truth) & (truth <= interval[1]))
     assert 0.90 <= np.mean(covered) <= 0.99
+
+
+@pytest.mark.parametrize("budget", [3 * 12, 10 * 12, 25 * 12])
+def test_with_a_surrogate_intervals_hold_as_much(budget: int) -> None:
+    covered = []
+    for seed in range(5):
+        game, truth = smooth_game(12, seed)
+        for draw in range(12):
+            interval = explain_game(game, 12, num_samples=budget, seed=draw, surrogate=True).interval
+            assert interval is not None
+            covered.append((interval[0] <= truth) & (truth <= interval[1]))
+    assert 0.90 <= np.mean(covered) <= 0.99
+
+
+def test_a_surrogate_makes_estimates_closer() -> None:
+    def error(surrogate: bool) -> float:
+        games = [smooth_game(12, seed) for seed in range(5)]
+        return float(
+            np.mean(
+                [
+                    relative_error(explain_game(game, 12, num_samples=600, surrogate=surrogate).values, truth)
+                    for game, truth in games
+                ]
+            )
+        )
+
+    assert error(surrogate=True) < 0.6 * error(surrogate=False)
+
+
+@given(games, budgets)
+@few
+def test_efficiency_holds_with_a_surrogate_too(game: tuple[int, int, int], budget: int) -> None:
+    players, outputs, seed = game
+    explanation = explain_game(
+        random_game(players, outputs, seed), players, num_samples=budget, seed=seed, surrogate=True
+    )
+    assert np.isfinite(explanation.values).all()
+    assert np.abs(explanation.gap).max() < 1e-12
+
+
+def test_the_shapley_values_of_a_surrogate_are_those_of_the_definition() -> None:
+    rng = np.random.default_rng(8)
+    surrogate = Surrogate(draw_pairs(7, 20, rng)[0])
+    known = surrogate._points
+    ridge = _Ridge(rng.uniform(0.1, 0.8, 7), rng.normal(size=(21, 2)), np.zeros((21, 2)), 0.0)
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        kernel = (1 + ridge.strength * known * np.where(masks, 1, -1)[:, None]).prod(axis=2)
+        return np.asarray(kernel @ ridge.weights)
+
+    np.testing.assert_allclose(surrogate._values(ridge), by_definition(value, 7), atol=1e-9)
+    same = value(known > 0) - value(known < 0)
+    np.testing.assert_allclose(surrogate._predict(ridge), same / 2, atol=1e-9)
+
+
+def test_the_surprise_at_a_pair_is_what_a_fit_without_it_misses() -> None:
+    game, _ = smooth_game(8)
+    plan = make_plan(8, 80)
+    odd, total = plan.odd(game(plan.coalitions)), np.ones(1)
+    strength = np.full(8, 0.2)
+    whole = Surrogate(plan.masks)
+    ridge = whole._ridge(strength, whole._nonlinear.T @ np.append(odd, total[None] / 2, axis=0), np.array([True]))
+    # Solve the same problem without the pair: the kernel with the ridge on its diagonal, the linear part unpenalised.
+    same, opposite = whole._kernels(strength)
+    kernel = (same - opposite) / 2
+    left_out, others = 5, np.delete(np.arange(len(kernel)), 5)
+    curved = whole._nonlinear.T @ kernel @ whole._nonlinear
+    size = np.trace(curved) / len(curved)
+    known = np.append(odd, total[None] / 2, axis=0)[:, 0]
+    points = whole._points
+    misses = []
+    for penalty in RIDGES * size:
+        system = np.block(
+            [
+                [kernel[np.ix_(others, others)] + penalty * np.eye(len(others)), points[others]],
+                [points[others].T, np.zeros((8, 8))],
+            ]
+        )
+        solution = np.linalg.solve(system, np.append(known[others], np.zeros(8)))
+        misses.append(known[left_out] - np.append(kernel[left_out, others], points[left_out]) @ solution)
+    assert np.abs(np.array(misses) - ridge.surprise[left_out, 0]).min() < 1e-9
+
+
+def test_a_game_that_is_linear_needs_no_surrogate() -> None:
+    weights = np.arange(12.0)[:, None]
+    explanation = explain_game(lambda masks: masks @ weights, 12, num_samples=100, surrogate=True)
+    np.testing.assert_allclose(explanation.values, weights, atol=1e-12)
 
 
 def test_standard_errors_are_the_spread_of_the_values_over_seeds() -> None:

@@ -24,7 +24,10 @@ How the estimate is made, and where each step comes from:
    however small the budget.
 7. Below three coalitions a player, chains of coalitions that grow by a player at a time tell more (Mitchell et al.
    2022, "Sampling permutations for Shapley value estimation").
-8. One solve gives a matrix that serves all rows and all outputs, and another one their standard errors (White 1980).
+8. With `surrogate=True`, a kernel ridge regression foresees the odd interactions, which are all that matters of them;
+   its values are known, and only what it misses is left to the regression. Slower by far than a fast model, so the
+   caller chooses. See `surrogate`.
+9. One solve gives a matrix that serves all rows and all outputs, and another one their standard errors (White 1980).
 """
 
 from explainer.shapley.explain import Explanation, Predict, explain_game, explain_rows, logit

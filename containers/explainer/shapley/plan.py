@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.shapley.coalitions import Masks, all_pairs, chain_pairs, draw_pairs, pairs_of_size
+from explainer.shapley.surrogate import Surrogate
 
 Array = NDArray[np.float64]
 
@@ -24,7 +25,8 @@ class Plan:
 
     With v the game, Δ = v(everybody) - v(nobody), and for each pair its odd difference
     o(S) = (v(S) - v(complement of S)) / 2, the values are `operator @ o + share · Δ`: Shapley values depend on nothing
-    else of the game. Their variances are `spread @ r²`, r being what the fit leaves of o.
+    else of the game. Their variances are `spread @ r²`, r being how far o(S) is from
+    what the other pairs make one expect.
     """
 
     masks: Masks
@@ -35,6 +37,8 @@ class Plan:
     """(n,)"""
     spread: Array | None
     """(n, pairs); None where there are too few pairs to tell how far an estimate is off."""
+    free: Array
+    """(pairs,): 1 - leverage, the part of a change of o(S) that the fit does not follow at S itself."""
     exact: bool
     """All coalitions are asked about: the values are not an estimate."""
 
@@ -49,24 +53,38 @@ class Plan:
         odd: Array = (values[:pairs] - values[pairs:]) / 2
         return odd
 
-    def solve(self, odd: Array, total: Array) -> Array:
-        """Shapley values (n, outputs).
+    @cached_property
+    def _surrogate(self) -> Surrogate:
+        return Surrogate(self.masks)
+
+    def attribute(self, odd: Array, total: Array, *, surrogate: bool = False) -> tuple[Array, Array | None]:
+        """Shapley values and their standard errors, (n, outputs) each.
+
+        The errors are a sandwich, stratified by size. A pair drawn from its size moves the values by its column of the
+        operator times its residual, so the squares of these add up to the variance (White 1980, "A heteroskedasticity-
+        consistent covariance matrix estimator"), with two corrections: each is divided by (1 - leverage)², as the fit
+        has bent towards the pair (HC3 of MacKinnon and White 1985), and multiplied by the part of its size that was
+        not drawn, zero where a size is whole (Cochran 1977, "Sampling techniques", § 2.6).
 
         Args:
             odd: (pairs, outputs), the game's odd differences.
-            total: (outputs,), v(everybody) - v(nobody): what the result adds up to.
+            total: (outputs,), v(everybody) - v(nobody): what the values add up to.
+            surrogate: explain what a surrogate foresees of the game by itself, and only the rest by regression.
         """
-        result: Array = self.operator @ odd + np.outer(self.share, total)
-        result += (total - result.sum(axis=0)) / max(len(result), 1)  # what rounding lost, about 1e-16
-        return result
+        fit = self._surrogate.fit(odd, total) if surrogate and self.spread is not None and not self.exact else None
+        if fit is None:
+            values = self._solve(odd, total)
+            surprise = (odd - (self.masks - 0.5) @ values) / np.sqrt(self.free)[:, None]
+        else:
+            values = fit.values + self._solve(odd - fit.odd, total - fit.total)
+            surprise = fit.surprise  # leaves the pair out already: with HC3's whole correction intervals were too wide
+        values += (total - values.sum(axis=0)) / max(len(values), 1)  # what rounding lost, about 1e-16
+        return values, None if self.spread is None else np.sqrt(self.spread @ surprise**2)
 
-    def standard_errors(self, odd: Array, values: Array) -> Array | None:
-        """How far the values (n, outputs) solved from `odd` may be off, as standard deviations (n, outputs)."""
-        if self.spread is None:
-            return None
-        residuals = odd - (self.masks - 0.5) @ values
-        errors: Array = np.sqrt(self.spread @ residuals**2)
-        return errors
+    def _solve(self, odd: Array, total: Array) -> Array:
+        """The regression's values (n, outputs)."""
+        values: Array = self.operator @ odd + np.outer(self.share, total)
+        return values
 
 
 def default_samples(features: int) -> int:
@@ -80,18 +98,22 @@ def make_plan(n: int, num_samples: int, seed: int = 0) -> Plan:
     The budget is spent in pairs; one pair at least, all of them when it covers 2ⁿ - 2. Same arguments, same plan.
     """
     if n < 2:  # nobody, or one player whose value is all there is
-        return Plan(np.zeros((0, n), np.bool_), np.zeros((n, 0)), np.ones(n), np.zeros((n, 0)), exact=True)
+        return Plan(np.zeros((0, n), np.bool_), np.zeros((n, 0)), np.ones(n), np.zeros((n, 0)), np.zeros(0), exact=True)
     if n <= 62 and num_samples >= 2**n - 2:
         masks = all_pairs(n)
-        return Plan(masks, _exact_operator(masks), np.full(n, 1 / n), np.zeros((n, len(masks))), exact=True)
+        return Plan(
+            masks, _exact_operator(masks), np.full(n, 1 / n), np.zeros((n, len(masks))), np.ones(len(masks)), exact=True
+        )
     pairs, rng = max(num_samples // 2, 1), np.random.default_rng(seed)
     if num_samples < CHAINS_BELOW * n:
         masks = chain_pairs(n, pairs, rng)
         operator, share = _least_squares(masks, np.ones(pairs))
-        return Plan(masks, operator, share, None, exact=False)
+        return Plan(masks, operator, share, None, np.ones(pairs), exact=False)
     masks, weights = draw_pairs(n, pairs, rng)
     operator, share = _least_squares(masks, weights)
-    return Plan(masks, operator, share, _spread(masks, operator), exact=False)
+    # A leverage of 1 belongs to a pair that the fit cannot miss; where sizes are drawn from, none has it.
+    free = np.maximum(1 - np.einsum("pn,np->p", masks - 0.5, operator), 1e-3)
+    return Plan(masks, operator, share, operator**2 * (_missing(masks) / free), free, exact=False)
 
 
 def _exact_operator(masks: Masks) -> Array:
@@ -125,20 +147,11 @@ def _least_squares(masks: Masks, weights: Array) -> tuple[Array, Array]:
     return operator, (1 - operator @ x.sum(axis=1)) / n
 
 
-def _spread(masks: Masks, operator: Array) -> Array:
-    """What turns squared residuals into variances: a sandwich, stratified by size.
-
-    A pair drawn from its size moves the values by its column of the operator times its residual, so the squares of
-    these add up to the variance (White 1980, "A heteroskedasticity-consistent covariance matrix estimator"), with two
-    corrections: a residual is divided by 1 - leverage, as the fit has bent towards it (MacKinnon and White 1985, HC3),
-    and the variance of a size multiplied by the part of it that was not drawn (Cochran 1977, "Sampling techniques",
-    § 2.6), zero where it is whole.
-    """
+def _missing(masks: Masks) -> Array:
+    """(pairs,): the part of the pairs of its size that were not drawn."""
     n = masks.shape[1]
-    leverage = np.einsum("pn,np->p", masks - 0.5, operator)
-    sizes = np.minimum(masks.sum(axis=1), n - masks.sum(axis=1))
+    sizes = masks.sum(axis=1)
     drawn = np.bincount(sizes, minlength=n // 2 + 1)
     missing = np.array([0.0] + [1 - drawn[size] / pairs_of_size(n, size) for size in range(1, n // 2 + 1)])
-    # A leverage of 1 belongs to a pair that the fit cannot miss; none of them is drawn from a size that is not whole.
-    spread: Array = operator**2 * (missing[sizes] / np.maximum(1 - leverage, 1e-3) ** 2)
-    return spread
+    result: Array = missing[sizes]
+    return result
