@@ -428,6 +428,25 @@ def test_log_odds_of_what_is_no_probability_is_an_error() -> None:
     assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
 
 
+@pytest.mark.parametrize("kind", ["f8", "f4", "i8", "u1", "?", "O", "U3"])
+def test_synthetic_rows_are_the_row_where_present_and_the_baseline_elsewhere(kind: str) -> None:
+    values = np.array([[0, 1, 7, 1], [1, 0, 0, 0], [0, 0, 1, 1]]).astype(kind)
+    if kind.startswith("f"):
+        values[0, 0], values[1, 1], values[2, 2] = np.nan, np.inf, -0.0
+    row, baseline = values[0], values[1:]
+    seen: list[NDArray[Any]] = []
+
+    def predict(x: NDArray[Any]) -> NDArray[np.float64]:
+        seen.append(x)
+        return np.zeros((len(x), 1))
+
+    list(explain_rows(predict, row[None], baseline))
+    masks = make_plan(4, default_samples(4)).coalitions
+    expected = [np.where(mask, row, other) for mask in masks for other in baseline]
+    np.testing.assert_array_equal(seen[1], np.array([*expected, row]))
+    assert seen[1].dtype == values.dtype
+
+
 def test_calls_of_the_model_are_few_and_bounded() -> None:
     calls: list[int] = []
 

@@ -130,9 +130,14 @@ def _draw_balanced(n: int, size: int, count: int, rng: np.random.Generator) -> M
             members, waiting = waiting[:size], waiting[size:]
         else:  # the last ones of this round, filled up from the next round with others than themselves
             following = rng.permutation(n)
-            fill = following[~np.isin(following, waiting)][: size - len(waiting)]
+            # Not by isin: that was most of the time that a plan takes.
+            taken = np.zeros(n, dtype=np.bool_)
+            taken[waiting] = True
+            fill = following[~taken[following]][: size - len(waiting)]
             members = np.concatenate([waiting, fill])
-            waiting = following[~np.isin(following, fill)]
+            taken[:] = False
+            taken[fill] = True
+            waiting = following[~taken[following]]
         mask = np.zeros(n, dtype=np.bool_)
         mask[members] = True
         mask = _listed(mask)
