@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from urllib.parse import quote
 
 from assay.layout import RunFolder
@@ -16,6 +17,7 @@ SUBJECT_MAX = 99  # SNS wants fewer than 100 ASCII characters
 MESSAGE_MAX = 200_000  # bytes; SNS allows 256 KiB, attributes included
 ATTRIBUTE_MAX = 256  # characters of an attribute, far below SNS's limit: filters compare whole values
 MOST = 10  # lines of each list
+CLASSES_TOGETHER = 3  # that passed the same gate, from which on they share a line
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
     if summary.failure is not None and summary.failure.details:
         yield listed("Details", [f"  {one_line(line)}" for line in summary.failure.details])
     if summary.gates:
-        yield listed("What decided it", [gate_line(gate) for gate in failing_first(summary.gates)])
+        yield listed("What decided it", list(gate_lines(failing_first(summary.gates))))
     if summary.changes:
         yield listed("Beside the champion", [change_line(change) for change in summary.changes])
     if summary.mistakes:
@@ -79,6 +81,19 @@ def listed(title: str, lines: list[str]) -> list[str]:
 def failing_first(gates: tuple[GateOutcome, ...]) -> list[GateOutcome]:
     order = ("fail", "inconclusive", "warn", "pass")
     return sorted(gates, key=lambda gate: order.index(gate.counts_as))
+
+
+def gate_lines(gates: list[GateOutcome]) -> Iterator[str]:
+    """A line a gate; of one that each class passed, a line for all of them."""
+    for of_one, outcomes in groupby(gates, key=lambda gate: (gate.gate, gate.result, gate.counts_as)):
+        together = list(outcomes)
+        asked, result, _ = of_one
+        values = [gate.value for gate in together if gate.value is not None]
+        if asked.class_ != "each" or result != "pass" or len(together) < CLASSES_TOGETHER or not values:
+            yield from map(gate_line, together)
+            continue
+        span = f"{number(min(values))} to {number(max(values))}"
+        yield f"  [pass] {asked.metric} of {len(together)} classes is {span}, each must be {together[0].limit}"
 
 
 def gate_line(gate: GateOutcome) -> str:

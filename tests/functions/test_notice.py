@@ -149,6 +149,30 @@ Report       s3://b/runs/digits/rrrrrrrrrrrrrrrrrrrr/summary.html
     )
 
 
+def test_classes_that_passed_the_same_gate_share_a_line() -> None:
+    each = Gate.model_validate({"metric": "recall", "class": "each", "min": 0.7})
+    recalls = {"one": 1.0, "two": 0.85, "three": 0.9, "four": 0.2}
+    gates = [
+        gate(
+            result,
+            result,
+            f"recall of {of} is {value}, must be at least 0.7",
+            gate=each,
+            of=of,
+            value=value,
+            limit="at least 0.7",
+        )
+        for of, value in recalls.items()
+        for result in ["pass" if value >= 0.7 else "fail"]
+    ]
+    said = notice(summary("fail", gates=tuple(gates)), "b").message
+    assert said.split("\n\n")[1] == (
+        "What decided it\n"
+        "  [fail] recall of four is 0.2, must be at least 0.7\n"
+        "  [pass] recall of 3 classes is 0.85 to 1, each must be at least 0.7"
+    )
+
+
 def test_details_a_request_and_a_failed_explanation_are_told() -> None:
     failure = Failure(error="BadPolicy", message="two problems", details=("a: missing", "b: unknown"))
     made = summary("error", failure=failure, explanation="failed", explanation_failure="out of\nmemory")
