@@ -57,6 +57,11 @@ images:  ## build the two jobs' images (needs Docker; for SageMaker: PLATFORM=li
 deploy: build  ## build, then deploy with guidance (needs AWS credentials)
 	$(SAM) deploy --guided
 
+.PHONY: benchmark
+benchmark:  ## measure the explainer's estimator beside its peers (some minutes; ARGS="--adult FOLDER")
+	@$(SETUP) peers
+	.envs/peers/bin/python benchmarks/explainer/estimator.py $(ARGS)
+
 .PHONY: ci-long
 ci-long:  ## run what CI runs, the container engine's tests included
 	bash .ci/run

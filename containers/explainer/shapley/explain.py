@@ -18,7 +18,7 @@ Link = Callable[[Array], Array]
 
 NORMAL_95 = 1.959964
 """Standard deviations on either side of a normal distribution's mean that hold 95 % of it."""
-BATCH = 8192
+BATCH = 4096
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
 """The most that they may take, however wide they are."""
