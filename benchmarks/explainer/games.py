@@ -1,6 +1,6 @@
 """Games with known Shapley values: models of real data, a row and a baseline row.
 
-The estimator was made on synthetic games; nothing in it was chosen by these.
+The estimator was made on other, synthetic games; see docs/mathematics.md for the one choice that these led to.
 """
 
 from __future__ import annotations

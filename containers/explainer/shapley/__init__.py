@@ -9,7 +9,7 @@ The game: v(S) is the model's mean score when the features in S have the row's v
 baseline row, averaged over the baseline. `explain_game` takes any other game as a function of coalitions, such as one
 whose players are the segments of a picture.
 
-How the estimate is made, and where each step comes from:
+How the estimate is made, and where each step comes from (docs/mathematics.md has formulas and measurements):
 
 1. Features that equal the baseline cannot matter: they leave the game with the value 0.
 2. Where the budget covers all 2ⁿ - 2 coalitions they are all asked, and the values are exact.
