@@ -255,6 +255,20 @@ def test_the_surprise_at_a_pair_is_what_a_fit_without_it_misses() -> None:
     assert np.abs(np.array(misses) - ridge.surprise[left_out, 0]).min() < 1e-9
 
 
+def test_strengths_learned_from_a_part_of_the_pairs_serve_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, truth = smooth_game(12)
+
+    def error() -> float:
+        return relative_error(explain_game(game, 12, num_samples=600, surrogate=True).values, truth)
+
+    regression = relative_error(explain_game(game, 12, num_samples=600).values, truth)
+    whole = error()
+    monkeypatch.setattr("explainer.shapley.surrogate.LEARNING", 100)
+    part = error()
+    assert part != whole
+    assert max(part, whole) < regression
+
+
 def test_a_game_that_is_linear_needs_no_surrogate() -> None:
     weights = np.arange(12.0)[:, None]
     explanation = explain_game(lambda masks: masks @ weights, 12, num_samples=100, surrogate=True)

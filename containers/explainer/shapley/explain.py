@@ -119,8 +119,8 @@ def explain_rows(
         seed: same seed, same values.
         link: applied to the averaged scores, such as `logit`; the values then add up in its units.
         batch: synthetic rows a call; None: BATCH, or fewer where they are wide.
-        surrogate: make the errors smaller, by about a third to two thirds, for some time on each row: 27 ms with 300
-            coalitions, 1.3 s with 1,500. For models that are slower than that. Speed is not measured here to choose
+        surrogate: make the errors smaller, by about a third to two thirds, for some time on each row: 22 ms with 300
+            coalitions, 0.3 s with 1,500. For models that are slower than that. Speed is not measured here to choose
             by: the values would differ from one run to the next.
 
     Raises:
