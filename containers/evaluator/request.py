@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import ValidationError
-
-from assay.errors import BadData, BadModel, BadSettings
+from assay.errors import BadData, BadSettings
 from assay.evaluation import ModelFacts
 from assay.layout import ARCHIVE_NAME
 from assay.policy import Policy, Preprocessing
@@ -20,6 +18,7 @@ from job.folders import Folders
 from job.progress import Progress
 from model.archive import sha256, unpack
 from model.load import Model, load_model
+from model.preprocessing import preprocessing_of
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,8 @@ class Request:
         return files[0]
 
     def preprocessing(self, model_folder: Path) -> Preprocessing | None:
-        """How pictures become the model's input: the policy says it, else `assay.json` in the archive."""
-        if self.policy.preprocessing != Preprocessing():
-            return self.policy.preprocessing
-        beside = model_folder / "assay.json"
-        if not beside.exists():
-            return None
-        try:
-            return Preprocessing.model_validate_json(beside.read_bytes())
-        except ValidationError as error:
-            raise BadModel(f"assay.json in the archive does not say how to prepare pictures: {error}") from error
+        """How pictures become the model's input."""
+        return preprocessing_of(self.policy, model_folder)
 
     @contextmanager
     def model(self) -> Iterator[tuple[Model, Path]]:

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pydantic import ValidationError
-
 from assay.errors import BadModel, BadSettings
 from assay.policy import Preprocessing
 from assay.run import Run
@@ -22,6 +20,7 @@ from job.folders import Folders
 from job.progress import Progress
 from model.archive import unpack
 from model.load import Model, load_model
+from model.preprocessing import preprocessing_of
 
 logger = logging.getLogger(__name__)
 
@@ -56,19 +55,10 @@ class Request:
         return local_path(address, self.job, self.folders.root)
 
     def preprocessing(self, model_folder: Path) -> Preprocessing | None:
-        """How pictures become the model's input: the run's policy says it, else `assay.json` in the archive."""
+        """How pictures become the model's input; a job of Clarify's contract alone has no run, and so no policy."""
         run = self.folders.input("run") / "run.json"
-        if run.exists():
-            policy = Run.model_validate_json(run.read_bytes()).policy
-            if policy is not None and policy.preprocessing != Preprocessing():
-                return policy.preprocessing
-        beside = model_folder / "assay.json"
-        if not beside.exists():
-            return None
-        try:
-            return Preprocessing.model_validate_json(beside.read_bytes())
-        except ValidationError as error:
-            raise BadModel(f"assay.json in the archive does not say how to prepare pictures: {error}") from error
+        policy = Run.model_validate_json(run.read_bytes()).policy if run.exists() else None
+        return preprocessing_of(policy, model_folder)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the results, whole or not at all: they are uploaded while the job runs."""

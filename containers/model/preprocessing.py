@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import ValidationError
 
 from assay.errors import BadModel, BadPolicy
 from assay.evaluation import Tensor
-from assay.policy import SCALINGS, Preprocessing
+from assay.policy import SCALINGS, Policy, Preprocessing
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -19,6 +21,23 @@ _FILTERS = {
     "lanczos": Image.Resampling.LANCZOS,
     "area": Image.Resampling.BOX,
 }
+
+
+def preprocessing_of(policy: Policy | None, model_folder: Path) -> Preprocessing | None:
+    """What is said of it: by the policy, else by `assay.json` in the archive; None leaves all to the signature.
+
+    Raises:
+        BadModel: `assay.json` says something else.
+    """
+    if policy is not None and policy.preprocessing != Preprocessing():
+        return policy.preprocessing
+    beside = model_folder / "assay.json"
+    if not beside.exists():
+        return None
+    try:
+        return Preprocessing.model_validate_json(beside.read_bytes())
+    except ValidationError as error:
+        raise BadModel(f"assay.json in the archive does not say how to prepare pictures: {error}") from error
 
 
 class ImagePreprocessor:
