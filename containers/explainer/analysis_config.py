@@ -6,16 +6,16 @@ The keys are those of sagemaker-core's ANALYSIS_CONFIG_SCHEMA_V1_0. Where that s
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import BadPolicy
+from assay.problems import problems_of
 
 DatasetType = Literal[
     "text/csv",
@@ -294,7 +294,7 @@ def parse_analysis_config(text: str, where: str = "analysis_config.json") -> Ana
     try:
         return AnalysisConfig.model_validate(content)
     except ValidationError as error:
-        problems = list(dict.fromkeys(_problems(error)))
+        problems = problems_of(error, AnalysisConfig)
     own_words = [problem for problem in problems if problem.startswith("Headers must contain label.")]
     raise BadPolicy(
         own_words[0] if own_words else f"Analysis configuration schema validation error. {'; '.join(problems)}"
@@ -334,40 +334,3 @@ def _check_distinct(key: str, names: Sequence[str]) -> None:
 def _some(names: list[str], limit: int = 20) -> str:
     rest = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + rest
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_url=False, include_context=False):
-        # pydantic puts the type that a union tried into the place; a reader of the file knows no types
-        path = [part for part in problem["loc"] if isinstance(part, int) or not ("[" in part or part in _TYPE_NAMES)]
-        place = ".".join(str(part) for part in path)
-        if problem["type"] == "extra_forbidden":
-            known = _keys_beside(path)
-            nearest = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(known)}"
-            yield f"{place}: unknown key; {hint}"
-        elif problem["type"] == "missing":
-            yield f"{place}: missing"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            found = "" if isinstance(problem["input"], (dict, list)) else f", found {problem['input']!r:.80}"
-            yield f"{place}: {message[0].lower()}{message[1:]}{found}" if place else message
-
-
-_TYPE_NAMES = {"str", "int", "float", "bool", "literal"}
-
-
-def _keys_beside(path: list[int | str]) -> list[str]:
-    model: type[BaseModel] | None = AnalysisConfig
-    for part in path[:-1]:
-        if isinstance(part, str) and model is not None:
-            field = model.model_fields.get(part)
-            model = None if field is None else next(_models_in(field.annotation), None)
-    return [] if model is None else list(model.model_fields)
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)

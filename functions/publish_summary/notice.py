@@ -114,10 +114,8 @@ def facts(summary: Summary) -> list[str]:
         lines.append(f"Request      {upload.request}")
     if summary.rows is not None:
         lines.append(f"Samples      {summary.rows:,}")
-    explanation = summary.explanation
-    if summary.explanation_failure is not None:
-        explanation += f": {one_line(summary.explanation_failure)}"  # type: ignore[assignment]
-    lines.append(f"Explanation  {explanation}")
+    why = "" if summary.explanation_failure is None else f": {one_line(summary.explanation_failure)}"
+    lines.append(f"Explanation  {summary.explanation}{why}")
     lines.append(f"Run          {summary.run}")
     return lines
 

@@ -62,6 +62,12 @@ def test_the_bird_workshops_policy_is_built() -> None:
             with_(gates=[{"metric": "mae", "min": 2}, {"metric": "mae", "max": 1}]),
             "gates on mae contradict: min 2 is above max 1",
         ),
+        (with_(data={"source": "x", "label_base": 3}), "data.label_base: input should be 0 or 1, found 3"),
+        (with_(explain={"chosen": {"only": {"Sex": 3}}}), "explain.chosen.only.Sex: input should be a valid string"),
+        (
+            with_(explain={"baseline": {"cluster": 3}}),
+            "explain.baseline.cluster: unknown key; did you mean `clusters`?",
+        ),
         (with_(task="birds"), "task: input should be 'image_classification'"),
         (with_(preprocessing={"scaling": "imagenet"}), "preprocessing.scaling: 'imagenet' is not one of none, 0-1"),
         (with_(evaluate={"max_unreadable": -1}), "evaluate.max_unreadable: input should be greater than or equal to 0"),

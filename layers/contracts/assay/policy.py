@@ -6,14 +6,13 @@ what of it is not built yet.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterator
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from assay.base import Record
 from assay.errors import BadPolicy
+from assay.problems import problems_of
 
 Task = Literal[
     "image_classification", "object_detection", "tabular_classification", "tabular_regression", "text_classification"
@@ -263,44 +262,4 @@ def read_policy(content: object, where: str = "the policy") -> Policy:
     try:
         return Policy.model_validate(content)
     except ValidationError as error:
-        problems = list(dict.fromkeys(_problems(error)))
-    raise BadPolicy(f"{where}: " + "; ".join(problems))
-
-
-def _problems(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_url=False, include_context=False):
-        path = [part for part in problem["loc"] if not _is_branch_of_a_union(part)]
-        place = ".".join(str(part) for part in path) or "policy"
-        if problem["type"] == "extra_forbidden":
-            known = _keys_beside(path)
-            nearest = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
-            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(known)}"
-            yield f"{place}: unknown key; {hint}"
-        elif problem["type"] == "missing":
-            yield f"{place}: missing"
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            found = "" if isinstance(problem["input"], (dict, list)) else f" (found {problem['input']!r:.80})"
-            yield f"{place}: {message[0].lower()}{message[1:]}{found}"
-
-
-def _is_branch_of_a_union(part: int | str) -> bool:
-    """pydantic puts the name of the type it tried into the place of an error; a policy's reader knows no types."""
-    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "int", "float", "bool"})
-
-
-def _keys_beside(path: list[int | str]) -> list[str]:
-    model: type[BaseModel] | None = Policy
-    for part in path[:-1]:
-        if isinstance(part, int) or model is None:
-            continue
-        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
-        model = None if field is None else next(_models_in(field.annotation), None)
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models_in(part)
+        raise BadPolicy(f"{where}: " + "; ".join(problems_of(error, Policy))) from error

@@ -1,0 +1,66 @@
+"""What is wrong with a file that a person wrote: every problem at once, in words that name no type of ours."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import get_args
+
+from pydantic import BaseModel, ValidationError
+
+_TYPES = frozenset({"str", "int", "float", "bool", "literal"})
+
+
+def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
+    """Each problem with its place, what was found and what was expected; for an unknown key the nearest known one.
+
+    Args:
+        error: what pydantic found.
+        model: what the file was read as.
+    """
+    return list(dict.fromkeys(_problems(error, model)))
+
+
+def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
+    # pydantic puts the type that it tried for a union into the place of an error
+    types = _TYPES | {known.__name__ for known in _models_below(model, set())}
+    for problem in error.errors(include_url=False, include_context=False):
+        path = [part for part in problem["loc"] if isinstance(part, int) or not ("[" in part or part in types)]
+        place = ".".join(str(part) for part in path)
+        if problem["type"] == "extra_forbidden":
+            known = _keys_beside(path, model)
+            nearest = difflib.get_close_matches(str(path[-1]), known, n=1, cutoff=0.5)
+            hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(known)}"
+            yield f"{place}: unknown key; {hint}"
+        elif problem["type"] == "missing":
+            yield f"{place}: missing"
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            found = "" if isinstance(problem["input"], (dict, list)) else f", found {problem['input']!r:.80}"
+            yield f"{place}: {message[0].lower()}{message[1:]}{found}" if place else message
+
+
+def _keys_beside(path: list[int | str], root: type[BaseModel]) -> list[str]:
+    model: type[BaseModel] | None = root
+    for part in path[:-1]:
+        if isinstance(part, int) or model is None:
+            continue
+        field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
+        model = None if field is None else next(_models_in(field.annotation), None)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _models_below(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
+    if model not in seen:
+        seen.add(model)
+        for field in model.model_fields.values():
+            for inner in _models_in(field.annotation):
+                _models_below(inner, seen)
+    return seen
+
+
+def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models_in(part)
