@@ -83,13 +83,24 @@ def sleep_until_ended(cloud: Cloud) -> None:
 
 
 def alive(pid: int) -> bool:
-    for _ in range(40):  # an orphan is gone when its new parent has noticed
+    """Whether a process still runs after ten seconds; one that has ended and that nobody waited for does not."""
+    for _ in range(200):
         try:
             os.kill(pid, 0)
         except ProcessLookupError:
             return False
+        if has_ended(pid):
+            return False
         time.sleep(0.05)
     return True
+
+
+def has_ended(pid: int) -> bool:
+    """An orphan stays in the process table until its new parent looks, and a container's first process may never."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:  # not Linux, or gone meanwhile
+        return False
 
 
 KILLED = """
