@@ -40,8 +40,11 @@ class Tensor(Record):
 
 class ModelFacts(Record):
     format: str
-    """`SavedModel`, `Keras` or `HDF5`."""
+    """`SavedModel`, `Keras`, `HDF5` or `endpoint`."""
     runtime: str
+    """What computed, for people: `TensorFlow 2.21, signature serving_default`."""
+    runtime_reason: str | None = None
+    """Why this runtime and not a faster one."""
     archive_sha256: str
     handler: bool = False
     """The archive has a `code/inference.py`, by which an endpoint takes more than numbers. Our jobs never run it."""
@@ -73,6 +76,98 @@ class ConfusionMatrix(Record):
     counts: tuple[tuple[int, ...], ...]
 
 
+class Slice(Record):
+    """A part of the data, measured by itself."""
+
+    name: str
+    """`sex=Female`, `age=[30, 50)`: what a gate's `slice` names, by itself or by its column alone (`sex`: each)."""
+    columns: tuple[str, ...]
+    found: Literal["declared", "discovered"]
+    n: int
+    small: bool = False
+    """Too few rows to stop a model: a gate on it warns at most."""
+    metrics: dict[str, Metric]
+    p_value: float | None = None
+    """Discovered: of a difference from the rest this large by chance, corrected for all parts that were looked at."""
+
+
+class ReliabilityBin(Record):
+    """The samples whose predicted class had a score from `low` to `high`."""
+
+    low: float
+    high: float
+    n: int
+    score: float
+    """Their mean score."""
+    rate: Metric
+    """How many of them were right."""
+
+
+class Difference(Record):
+    """Ours minus the champion's on the same rows, with its 95 % interval; or the reason why there is none."""
+
+    ours: float | None = None
+    champion: float | None = None
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    reason: str | None = None
+    higher_is_better: bool | None = None
+
+    @model_validator(mode="after")
+    def _value_or_reason(self) -> Self:
+        if (self.value is None) == (self.reason is None):
+            raise ValueError("a difference has either a value or the reason why it has none")
+        return self
+
+
+class Flip(Record):
+    """A sample on which exactly one of the two models is right."""
+
+    id: str
+    row: int
+    true: str
+    predicted: str
+    champion: str
+    """What the champion predicted."""
+
+
+class Comparison(Record):
+    """This model beside the champion of the run's start, on the rows that both were asked about."""
+
+    champion: str
+    """The champion's run."""
+    archive_sha256: str | None = None
+    refused: str | None = None
+    """Why nothing was compared: it is the same archive, or the champion cannot be asked any more."""
+    rows: int = 0
+    rescored: int = 0
+    """Rows that the champion had not seen and was asked about in this job."""
+    metrics: dict[str, Difference] = {}
+    per_class: dict[str, dict[str, Difference]] = {}
+    slices: dict[str, dict[str, Difference]] = {}
+    """Slice → metric → difference."""
+    mended: int | None = None
+    """Classification: rows that the champion had wrong and this model has right."""
+    broken: int | None = None
+    mcnemar_p: float | None = None
+    """Of so unequal numbers mended and broken by chance (exact McNemar test)."""
+    flips: tuple[Flip, ...] = ()
+    """The first of them, the broken ones first; all are in `flips.csv`."""
+
+
+class Speed(Record):
+    """How fast the model answered in this job."""
+
+    per_second: float
+    """Samples a second over the whole evaluation, reading included."""
+    unit: Literal["rows", "images", "texts"]
+    latency_p50_ms: float | None = None
+    """Of a single sample, the model alone."""
+    latency_p95_ms: float | None = None
+
+
 class Explainable(Record):
     """What the explanation step needs to know of the samples and the model's answer."""
 
@@ -99,11 +194,18 @@ class EvaluationReport(Record):
     per_class: dict[str, dict[str, Metric]] = {}
     """Metric → class → value."""
     confusion: ConfusionMatrix | None = None
+    reliability: tuple[ReliabilityBin, ...] = ()
+    slices: tuple[Slice, ...] = ()
+    comparison: Comparison | None = None
+    """None: there was no champion."""
     model: ModelFacts
     data: DataFacts
+    speed: Speed | None = None
     findings: tuple[Finding, ...] = ()
     explain: Explainable | None = None
     """None: no sample was to be explained."""
+    plots: tuple[str, ...] = ()
+    """Files below `evaluation/`: `plots/confusion.svg`."""
     seconds: dict[str, float] = {}
     """Wall time of each part."""
 

@@ -65,6 +65,11 @@ class RunFolder(NamedTuple):
         return self.evaluation + "report.json"
 
     @property
+    def predictions(self) -> str:
+        """One row a sample."""
+        return self.evaluation + "predictions.parquet"
+
+    @property
     def samples(self) -> str:
         return self.evaluation + "explain/samples.json"
 
