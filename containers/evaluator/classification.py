@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Metric
-from evaluator.intervals import Weights, bootstrap_interval, resample_confusion, resample_weights, wilson
+from assay.rates import wilson
+from evaluator.intervals import Weights, bootstrap_interval, resample_confusion, resample_weights
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.rates import wilson
+
 RESAMPLES = 500
-Z95 = 1.959963984540054
 _CHUNK = 4_000_000
 """Weights held at a time: 16 MB."""
 
 Array = NDArray[np.float64]
 Weights = NDArray[np.int32]
-
-
-def wilson(successes: float, n: int) -> tuple[float, float]:
-    """95 % interval of a rate: it neither collapses at 0 and 1 nor leaves them.
-
-    Wilson 1927, "Probable inference, the law of succession, and statistical inference".
-    """
-    rate = successes / n
-    centre = (rate + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
-    half = Z95 / (1 + Z95**2 / n) * math.sqrt(rate * (1 - rate) / n + Z95**2 / (4 * n**2))
-    # rounding may leave a bound 1e-17 on the wrong side of the rate
-    return min(max(0.0, centre - half), rate), max(min(1.0, centre + half), rate)
 
 
 def bootstrap_interval(value: float, resampled: Array, n: int, best: float | None = None) -> tuple[float, float] | None:

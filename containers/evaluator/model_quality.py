@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Metric
+from assay.rates import Z95
 from evaluator.classification import SEED, Classified, Counts, divide, of_confusion
-from evaluator.intervals import Z95, resample_confusion
+from evaluator.intervals import resample_confusion
 
 Json = dict[str, Any]
 OfCounts = Callable[[Counts], NDArray[np.float64]]

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assay.failure import Failure
-from evaluator.intervals import wilson
+from assay.rates import wilson
 
 from .conftest import GiveModel, Job, sees_levels, write_csv
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 
+from assay.rates import wilson
 from evaluator import regression
 from evaluator.classification import AreaUnderCurve, Classified, measure, of_confusion
-from evaluator.intervals import bootstrap_interval, resample_confusion, resample_weights, wilson
+from evaluator.intervals import bootstrap_interval, resample_confusion, resample_weights
 
 LABELS = ("a", "b", "c", "d")
 
