@@ -1,0 +1,159 @@
+"""What a person should know of a model or its data that no gate asks about: each check finds one thing, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.evaluation import Finding, Metric
+from evaluator.classification import Classified, are_probabilities
+
+PROBE = 16
+"""Samples that the model is asked about again: once more together, and one by one."""
+TOLERANCE = 1e-4
+"""Scores differ by less when only the order of additions does."""
+
+_BETTER_BY = 0.1
+_NAMED = 5
+
+Array = NDArray[np.float64]
+
+
+def of_classifier(found: Classified, metrics: Mapping[str, Metric]) -> Iterator[Finding]:
+    """Scores that are no numbers or no probabilities, constant answers, classes out of order."""
+    broken = int((~found.answered).sum())
+    if broken:
+        text = f"The model's scores of {broken} of {len(found.true)} samples are NaN or infinite."
+        yield Finding(severity="serious", title="Scores that are no numbers", text=text)
+        return
+    if not are_probabilities(found.probabilities):
+        text = "Scores are not from 0 to 1, or a sample's do not add up to 1: they may be logits, and have no log loss."
+        yield Finding(severity="warning", title="Scores that are no probabilities", text=text)
+    if len(np.unique(found.predicted)) == 1 and len(np.unique(found.true)) > 1:
+        text = f"All {len(found.true)} samples are predicted as {found.labels[found.predicted[0]]}."
+        yield Finding(severity="serious", title="Constant predictions", text=text)
+    constant, accuracy = metrics["accuracy_best_constant"].value, metrics["accuracy"].value
+    if constant is not None and accuracy is not None and accuracy < constant:
+        text = f"Accuracy is {accuracy:.3f}; always answering the most frequent class would reach {constant:.3f}."
+        yield Finding(severity="serious", title="Worse than the best constant answer", text=text)
+    yield from _classes_out_of_order(found)
+
+
+def _classes_out_of_order(found: Classified) -> Iterator[Finding]:
+    """The best renaming of the classes is looked for on one half of the samples and tried on the other.
+
+    On the same samples some renaming would always look better, the more so the more classes there are.
+    """
+    from scipy.optimize import linear_sum_assignment  # a fifth of a second
+
+    first, second = _counts(found, slice(0, None, 2)), _counts(found, slice(1, None, 2))
+    renamed = linear_sum_assignment(first, maximize=True)[1]  # true class → the output that answers for it
+    n, right = second.sum(), np.trace(second)
+    if not n or (second[np.arange(len(second)), renamed].sum() - right) / n < _BETTER_BY:
+        return
+    better = second[np.arange(len(second)), renamed].sum() / n
+    for shift in (1, -1):
+        shifted = np.trace(np.roll(second, -shift, axis=1)) / n
+        if shifted > right / n + _BETTER_BY and shifted >= 0.9 * better:
+            how = (
+                f"were shifted by one: each sample is taken for the class {'after' if shift == 1 else 'before'} its own"
+            )
+            hint = "data.label_base and the order of data.labels"
+            yield _out_of_order(right / n, shifted, how, hint)
+            return
+    moved = np.flatnonzero(renamed != np.arange(len(renamed)))
+    pairs = [f"{found.labels[true]} comes out as {found.labels[renamed[true]]}" for true in moved[:_NAMED]]
+    how = f"were in another order: {', '.join(pairs)}{_more(len(moved))}"
+    yield _out_of_order(right / n, better, how, "the order of data.labels")
+
+
+def _out_of_order(accuracy: float, better: float, how: str, hint: str) -> Finding:
+    text = f"Accuracy would be {better:.3f} instead of {accuracy:.3f} if classes {how}. See {hint}."
+    return Finding(severity="serious", title="Classes out of order", text=text)
+
+
+def _counts(found: Classified, part: slice) -> NDArray[np.int64]:
+    k = len(found.labels)
+    return np.bincount(found.true[part] * k + found.predicted[part], minlength=k * k).reshape(k, k)
+
+
+def of_regressor(predicted: Array, metrics: Mapping[str, Metric]) -> Iterator[Finding]:
+    """Predictions, (samples,), that are no numbers, constant, or worse than the median."""
+    bad = int((~np.isfinite(predicted)).sum())
+    if bad:
+        text = f"The model's answers to {bad} of {len(predicted)} samples are NaN or infinite."
+        yield Finding(severity="serious", title="Predictions that are no numbers", text=text)
+    elif len(predicted) > 1 and np.ptp(predicted) == 0:
+        text = f"The model answers {predicted[0]:.4g} to all {len(predicted)} samples."
+        yield Finding(severity="serious", title="Constant predictions", text=text)
+    constant, mae = metrics["mae_best_constant"].value, metrics["mae"].value
+    if constant is not None and mae is not None and mae > constant:
+        text = f"The mean absolute error is {mae:.4g}; always answering the median would reach {constant:.4g}."
+        yield Finding(severity="serious", title="Worse than the best constant answer", text=text)
+
+
+def of_data(
+    fingerprints: NDArray[np.uint8], labels: NDArray[Any], name: Callable[[int], str], unit: str
+) -> Iterator[Finding]:
+    """Samples that stand in the test set twice: they count double, and may have been trained on.
+
+    Args:
+        fingerprints: (samples, 32), SHA-256 of each content.
+        labels: (samples,), what each is labelled.
+        name: what people call the sample at a place.
+        unit: what the samples are: `rows`, `images`.
+    """
+    # eight bytes tell 5 million samples apart but for a chance of 1e-6, and sort in half a second
+    keys = np.ascontiguousarray(fingerprints[:, :8]).view(np.uint64).ravel()
+    order = np.argsort(keys, kind="stable")
+    again = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1
+    first, second = order[again - 1], order[again]
+    differ = labels[first] != labels[second]
+    if differ.any():
+        named = "; ".join(
+            f"{name(a)} ({labels[a]}) and {name(b)} ({labels[b]})" for a, b in _some(first[differ], second[differ])
+        )
+        n = int(differ.sum())
+        text = f"{n} {unit} stand there again under another label: {named}{_more(n)}"
+        yield Finding(severity="serious", title="The same sample under two labels", text=text)
+    if not differ.all():
+        named = "; ".join(f"{name(a)} and {name(b)}" for a, b in _some(first[~differ], second[~differ]))
+        n = int((~differ).sum())
+        text = f"{n} of {len(keys)} {unit} stand there more than once: {named}{_more(n)}"
+        # rows of a few coarse columns are alike by nature
+        severity: Literal["info", "warning"] = "info" if unit == "rows" and n < 0.01 * len(keys) else "warning"
+        yield Finding(severity=severity, title="Duplicates in the test set", text=text)
+
+
+def _some(first: NDArray[np.intp], second: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
+    return zip(first[:_NAMED].tolist(), second[:_NAMED].tolist(), strict=True)
+
+
+def _more(n: int) -> str:
+    return f"; and {n - _NAMED} more" if n > _NAMED else ""
+
+
+def of_answers(together: Array, again: Array, alone: Array) -> Iterator[Finding]:
+    """Scores, (PROBE, outputs) each, of the same samples: asked together, once more, and one by one."""
+    if not np.isfinite(together).all():
+        return  # told by another check
+    if (gap := _gap(together, again)) > TOLERANCE:
+        text = f"The same {len(together)} samples, asked twice, get scores that differ by up to {gap:.3g}."
+        yield Finding(severity="serious", title="Two runs differ", text=text)
+    elif (gap := _gap(together, alone)) > TOLERANCE:
+        text = (
+            f"Asked one by one, {len(together)} samples get scores that differ by up to {gap:.3g} from those they get "
+            "together: a layer may still be in training mode (batch normalisation), so the model answers otherwise "
+            "behind an endpoint."
+        )
+        yield Finding(severity="serious", title="Scores depend on the batch", text=text)
+
+
+def _gap(a: Array, b: Array) -> float:
+    """The largest difference, in proportion where scores are larger than 1."""
+    with np.errstate(invalid="ignore"):
+        gap = np.abs(a - b) / np.maximum(1, np.abs(a))
+    return float(np.nan_to_num(gap, nan=np.inf).max(initial=0))
