@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from assay.evaluation import DataFacts, EvaluationReport, Metric, ModelFacts
+from assay.evaluation import Comparison, DataFacts, Difference, EvaluationReport, Metric, ModelFacts, Slice
 from assay.policy import Gate
 from assay.verdict import judge
 
@@ -125,3 +125,139 @@ def test_a_metric_without_an_interval_does_not_decide_on_a_bound() -> None:
 
 def test_a_failed_gate_outweighs_an_inconclusive_one() -> None:
     assert judge([gate(min=0.90), gate(min=0.99)], report(accuracy=measured(0.90, 0.05))).verdict == "fail"
+
+
+def part(name: str, recall: Metric, *, n: int = 96, small: bool = False, **fields: Any) -> Slice:
+    found = {"columns": (name.partition("=")[0],), "found": "declared", "per_class": {"recall": {"cat": recall}}}
+    return Slice.model_validate(
+        {"name": name, "n": n, "small": small, "metrics": {"recall": recall}, **found, **fields}
+    )
+
+
+def sliced(*parts: Slice, comparison: Comparison | None = None) -> EvaluationReport:
+    whole = report(recall=measured(0.9, 0.05))
+    return whole.model_copy(update={"slices": parts, "comparison": comparison})
+
+
+SEXES = (part("sex=Female", measured(0.70, 0.05)), part("sex=Male", measured(0.95, 0.05)))
+
+
+@pytest.mark.parametrize(
+    ("parts", "results"),
+    [
+        ({"slice": "sex=Female"}, {"sex=Female": "fail"}),
+        ({"slice": "sex=Male"}, {"sex=Male": "pass"}),
+        ({"slice": "sex"}, {"sex=Female": "fail", "sex=Male": "pass"}),
+        ({"slice": "sex", "class": "cat"}, {"sex=Female": "fail", "sex=Male": "pass"}),
+        ({"slice": "sex=Femal"}, {"sex=Femal": "fail"}),
+        ({"slice": "age"}, {"age": "fail"}),
+    ],
+)
+def test_a_gate_on_a_slice_or_on_each_of_a_column(parts: dict[str, Any], results: dict[str, str]) -> None:
+    judged = judge([gate(metric="recall", min=0.80, **parts)], sliced(*SEXES))
+    assert {outcome.slice: outcome.result for outcome in judged.gates} == results
+
+
+def test_what_is_not_measured_of_a_slice_is_said_with_what_is() -> None:
+    def reason(**parts: Any) -> str:
+        (outcome,) = judge([gate(min=0.8, **parts)], sliced(*SEXES)).gates
+        assert outcome.result == "fail"
+        return outcome.reason
+
+    assert reason(metric="recall", slice="age") == "no slice 'age'; measured are sex=Female, sex=Male"
+    found = reason(metric="accuracy", slice="sex=Male")
+    assert found == "accuracy where sex=Male is not measured; measured are recall"
+    found = reason(metric="recall", slice="sex=Male", **{"class": "dog"})
+    assert found == "recall of dog where sex=Male is not measured; measured are recall"
+
+
+@pytest.mark.parametrize(
+    "metric", [measured(0.1, 0.05), measured(0.8, 0.2), Metric(reason="only one class in the labels")]
+)
+@pytest.mark.parametrize("on_inconclusive", [None, "fail"])
+def test_a_small_slice_warns_and_never_vetoes(metric: Metric, on_inconclusive: str | None) -> None:
+    small = part("sex=Other", metric, n=7, small=True)
+    asked = gate(metric="recall", slice="sex=Other", min=0.8, on_inconclusive=on_inconclusive)
+    judged = judge([asked], sliced(small))
+    assert judged.verdict == "pass"
+    assert judged.gates[0].counts_as == "warn"
+    assert judged.gates[0].reason.endswith("; 7 samples are too few to stop a model")
+
+
+def test_a_column_gate_is_not_about_what_was_discovered() -> None:
+    discovered = part("sex=Female & age > 40", measured(0.1, 0.05), found="discovered", columns=("sex",))
+    judged = judge([gate(metric="recall", slice="sex", min=0.65)], sliced(*SEXES, discovered))
+    assert [outcome.slice for outcome in judged.gates] == ["sex=Female", "sex=Male"]
+
+
+def compared(**fields: Any) -> Comparison:
+    return Comparison(champion="c" * 20, archive_sha256="other", **fields)
+
+
+def differs(value: float, half: float, champion: float = 0.9, higher_is_better: bool = True) -> Difference:
+    low, high, ours = value - half, value + half, champion + value
+    return Difference(
+        ours=ours, champion=champion, value=value, low=low, high=high, n=96, higher_is_better=higher_is_better
+    )
+
+
+@pytest.mark.parametrize(
+    ("difference", "limit", "result"),
+    [
+        (differs(-0.01, 0.005), 0.02, "pass"),
+        (differs(-0.01, 0.02), 0.02, "inconclusive"),
+        (differs(-0.06, 0.02), 0.02, "fail"),
+        (differs(-0.01, 0.005), {"relative": 0.02}, "pass"),
+        (differs(-0.01, 0.005), {"relative": 0.001}, "fail"),
+    ],
+)
+def test_no_worse_than_the_champion_is_judged_on_the_same_rows(difference: Difference, limit: Any, result: str) -> None:
+    """The two reports by themselves would leave each of these open."""
+    ours = report(accuracy=measured(0.9 + (difference.value or 0), 0.2)).model_copy(
+        update={"comparison": compared(metrics={"accuracy": difference})}
+    )
+    (outcome,) = judge([gate(max_worse=limit)], ours, report(accuracy=measured(0.9, 0.2))).gates
+    assert outcome.result == result
+    assert outcome.champion == 0.9
+
+
+def test_an_error_that_falls_on_the_same_rows_is_better() -> None:
+    now = report(mae=measured(9.0, 5.0, higher_is_better=False))
+
+    def judged(value: float) -> str:
+        difference = differs(value, 0.1, champion=10.0, higher_is_better=False)
+        return judge(
+            [gate(metric="mae", max_worse=0.5)],
+            now.model_copy(update={"comparison": compared(metrics={"mae": difference})}),
+        ).verdict
+
+    assert [judged(value) for value in (-1.0, 0.3, 0.55, 1.0)] == ["pass", "pass", "inconclusive", "fail"]
+
+
+def test_slices_and_classes_are_compared_on_their_own_rows() -> None:
+    comparison = compared(
+        slices={"sex=Female": {"recall": differs(-0.2, 0.01)}, "sex=Male": {"recall": differs(0.1, 0.01)}},
+        per_class={"recall": {"cat": differs(-0.2, 0.01), "dog": differs(0.0, 0.01)}},
+    )
+    now = sliced(*SEXES, comparison=comparison)
+    judged = judge([gate(metric="recall", slice="sex", max_worse=0.05)], now)
+    assert [outcome.result for outcome in judged.gates] == ["fail", "pass"]
+    judged = judge([gate(metric="recall", max_worse=0.05, **{"class": "each"})], now)
+    assert [outcome.result for outcome in judged.gates] == ["fail", "pass"]
+
+
+def test_the_champions_own_archive_is_compared_with_nothing() -> None:
+    now = report(accuracy=measured(0.9, 0.05))
+    archive = now.model.archive_sha256
+    same = Comparison(champion="c" * 20, archive_sha256=archive, refused="it is the champion's own archive")
+    judged = judge([gate(max_worse=0.0)], now.model_copy(update={"comparison": same}), now)
+    assert judged.verdict == "not judged"
+    assert judged.gates[0].reason == "nothing to compare with: it is the champion's own archive"
+
+
+def test_a_champion_that_cannot_be_asked_any_more_still_has_its_report() -> None:
+    refused = compared(refused="its archive cannot be loaded")
+    now = report(accuracy=measured(0.5, 0.05)).model_copy(update={"comparison": refused})
+    assert judge([gate(max_worse=0.1)], now, report(accuracy=measured(0.9, 0.05))).verdict == "fail"
+    (outcome,) = judge([gate(max_worse=0.1)], now).gates
+    assert (outcome.result, outcome.reason) == ("not applicable", f"nothing to compare with: {refused.refused}")

@@ -87,6 +87,8 @@ class Slice(Record):
     small: bool = False
     """Too few rows to stop a model: a gate on it warns at most."""
     metrics: dict[str, Metric]
+    per_class: dict[str, dict[str, Metric]] = {}
+    """Metric → class → value; left out where slices times classes are too many."""
     p_value: float | None = None
     """Discovered: of a difference from the rest this large by chance, corrected for all parts that were looked at."""
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from assay.base import Record
-from assay.evaluation import EvaluationReport, Metric
+from assay.evaluation import Difference, EvaluationReport, Metric, Slice
 from assay.policy import Gate, RelativeLimit
 
 GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
+Counted = Literal["pass", "warn", "fail", "inconclusive"]
 Verdict = Literal["pass", "fail", "inconclusive", "not judged", "error"]
 
 _ROUNDING = 1e-12  # 0.9 - 0.7 is 0.20000000000000007, and may be 0.2 worse
@@ -24,6 +25,8 @@ class GateOutcome(Record):
     metric: str
     of: str | None = None
     """The class that it is about."""
+    slice: str | None = None
+    """The slice that it is about."""
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -31,8 +34,8 @@ class GateOutcome(Record):
     limit: str
     """What was asked, for people: `at least 0.9`."""
     result: GateResult
-    counts_as: Literal["pass", "warn", "fail", "inconclusive"]
-    """`result` after `on_inconclusive`."""
+    counts_as: Counted
+    """`result` after `on_inconclusive`; a small slice warns at most."""
     reason: str
     """A sentence with the numbers that decided it."""
 
@@ -42,9 +45,22 @@ class Judgement(Record):
     gates: tuple[GateOutcome, ...] = ()
 
 
+class Scope(NamedTuple):
+    """What a number is about: all samples, a class, a slice, or a class within a slice."""
+
+    metric: str
+    of: str | None = None
+    slice: str | None = None
+
+    def __str__(self) -> str:
+        """`recall of dog where sex=Female`."""
+        of = "" if self.of is None else f" of {self.of}"
+        return self.metric + of + ("" if self.slice is None else f" where {self.slice}")
+
+
 def judge(gates: Sequence[Gate], report: EvaluationReport, champion: EvaluationReport | None = None) -> Judgement:
     """Decide each gate and then the verdict: fail before inconclusive before pass; without gates, not judged."""
-    outcomes = tuple(outcome for gate in gates for outcome in _decide(gate, report, champion))
+    outcomes = tuple(_decide(gate, scope, report, champion) for gate in gates for scope in _scopes(gate, report))
     counted = {outcome.counts_as for outcome in outcomes}
     verdict: Verdict = "pass"
     if not any(outcome.result != "not applicable" for outcome in outcomes):
@@ -56,34 +72,48 @@ def judge(gates: Sequence[Gate], report: EvaluationReport, champion: EvaluationR
     return Judgement(verdict=verdict, gates=outcomes)
 
 
-def _decide(gate: Gate, report: EvaluationReport, champion: EvaluationReport | None) -> Iterator[GateOutcome]:
+def _scopes(gate: Gate, report: EvaluationReport) -> list[Scope]:
+    """Everything that a gate is about; what does not exist stays in, and fails."""
     classes: Sequence[str | None] = [gate.class_]
     if gate.class_ == "each":
         classes = report.labels or ["each"]
-    for of in classes:
-        yield _decide_one(gate, of, report, champion)
+    slices: Sequence[str | None] = [gate.slice]
+    if _part(report, gate.slice) is None:
+        of_column = [part.name for part in report.slices if part.found == "declared" and part.columns == (gate.slice,)]
+        slices = of_column or slices
+    return [Scope(gate.metric, of, part) for part in slices for of in classes]
 
 
-def _decide_one(gate: Gate, of: str | None, report: EvaluationReport, champion: EvaluationReport | None) -> GateOutcome:
-    metric = _find(report, gate.metric, of)
-    other = None if champion is None else _find(champion, gate.metric, of)
-    result, reason = _result(gate, metric, other, report, of, champion is not None)
-    counts_as: Literal["pass", "warn", "fail", "inconclusive"]
+def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: EvaluationReport | None) -> GateOutcome:
+    metric, part = _find(report, scope), _part(report, scope.slice)
+    other = None if champion is None else _find(champion, scope)
+    difference = None if gate.max_worse is None else _difference(report, scope)
+    if metric is None:
+        result, reason = _missing(report, scope)
+    elif gate.max_worse is None:
+        result, reason = _result(gate, scope, metric, report.data.rows if part is None else part.n)
+    else:
+        result, reason = _against(gate, scope, metric, difference, other, _no_champion(report, champion))
+    counts_as: Counted
     if result == "not applicable":
         counts_as = "pass"
     elif result == "inconclusive" and gate.on_inconclusive is not None:
         counts_as = gate.on_inconclusive
     else:
         counts_as = result
+    if part is not None and part.small and counts_as in {"fail", "inconclusive"}:
+        counts_as = "warn"
+        reason += f"; {part.n} samples are too few to stop a model"
     known = metric or Metric(reason="not measured")
     return GateOutcome(
         gate=gate,
-        metric=gate.metric,
-        of=of,
+        metric=scope.metric,
+        of=scope.of,
+        slice=scope.slice,
         value=known.value,
         low=known.low,
         high=known.high,
-        champion=None if other is None else other.value,
+        champion=difference.champion if difference is not None else None if other is None else other.value,
         limit=limit_in_words(gate),
         result=result,
         counts_as=counts_as,
@@ -91,70 +121,126 @@ def _decide_one(gate: Gate, of: str | None, report: EvaluationReport, champion: 
     )
 
 
-def _find(report: EvaluationReport, name: str, of: str | None) -> Metric | None:
-    return report.metrics.get(name) if of is None else report.per_class.get(name, {}).get(of)
+def _part(report: EvaluationReport, name: str | None) -> Slice | None:
+    return next((part for part in report.slices if part.name == name), None)
 
 
-def _result(
-    gate: Gate, metric: Metric | None, other: Metric | None, report: EvaluationReport, of: str | None, champion: bool
-) -> tuple[GateResult, str]:
-    name = gate.metric if of is None else f"{gate.metric} of {of}"
-    if metric is None:
-        measured = sorted(report.metrics if of is None else report.per_class)
-        if of is not None and of not in report.labels:
-            return "fail", f"no class {of!r}; the classes are {_few(report.labels)}"
-        return "fail", f"{name} is not measured; measured are {_few(measured)}"
-    if gate.max_worse is not None and not champion:
-        return "not applicable", "there is no champion to compare with"
+def _find(report: EvaluationReport, scope: Scope) -> Metric | None:
+    whole: EvaluationReport | Slice | None = report if scope.slice is None else _part(report, scope.slice)
+    if whole is None:
+        return None
+    return whole.metrics.get(scope.metric) if scope.of is None else whole.per_class.get(scope.metric, {}).get(scope.of)
+
+
+def _missing(report: EvaluationReport, scope: Scope) -> tuple[GateResult, str]:
+    """Why there is no such number, and which ones there are."""
+    whole: EvaluationReport | Slice | None = report if scope.slice is None else _part(report, scope.slice)
+    if whole is None:
+        return "fail", f"no slice {scope.slice!r}; measured are {_few([part.name for part in report.slices])}"
+    if scope.of is not None and scope.of not in report.labels:
+        return "fail", f"no class {scope.of!r}; the classes are {_few(report.labels)}"
+    measured = sorted(whole.metrics if scope.of is None else whole.per_class)
+    return "fail", f"{scope} is not measured; measured are {_few(measured)}"
+
+
+def _result(gate: Gate, scope: Scope, metric: Metric, samples: int) -> tuple[GateResult, str]:
+    """Against a limit of its own."""
     if metric.value is None:
-        return "fail", f"{name} has no value: {metric.reason}"
-    if gate.max_worse is not None:
-        if other is None or other.value is None:
-            return "not applicable", f"the champion has no value for {name}"
-        if metric.higher_is_better is None:
-            return "fail", f"{name} is neither better nor worse when it grows: use min, max or max_abs"
-        return _against(gate, name, metric, other)
-    interval = _interval(gate, metric)
+        return "fail", f"{scope} has no value: {metric.reason}"
+    interval = judged_interval(gate, metric)
     if interval is None:
-        return "inconclusive", f"{name} is {metric.value:.4g}, but has no interval: set `judge: estimate`"
+        return "inconclusive", f"{scope} is {metric.value:.4g}, but has no interval: set `judge: estimate`"
     low, high = interval
     if gate.max_abs is not None:
         low, high = (0.0 if low <= 0 <= high else min(abs(low), abs(high))), max(abs(low), abs(high))
     floor = -math.inf if gate.min is None else gate.min
     ceiling = min(math.inf if limit is None else limit for limit in (gate.max, gate.max_abs))
-    sentence = f"{name} is {_with_interval(metric, interval)}, must be {limit_in_words(gate)}"
+    sentence = f"{scope} is {_with_interval(metric, interval)}, must be {limit_in_words(gate)}"
     if low >= floor and high <= ceiling:
         return "pass", sentence
     if high < floor or low > ceiling:
         return "fail", sentence
-    return "inconclusive", sentence + f": {report.data.rows} samples do not decide it"
+    return "inconclusive", sentence + f": {samples} samples do not decide it"
 
 
-def _against(gate: Gate, name: str, metric: Metric, other: Metric) -> tuple[GateResult, str]:
-    """How much worse than the champion: the intervals are combined as if of independent samples.
+def _no_champion(report: EvaluationReport, champion: EvaluationReport | None) -> str | None:
+    """Why this model is compared with none."""
+    compared = report.comparison
+    if compared is None:
+        return "there is no champion to compare with" if champion is None else None
+    if compared.refused is not None and (champion is None or compared.archive_sha256 == report.model.archive_sha256):
+        return f"nothing to compare with: {compared.refused}"
+    return None
 
-    Both were measured on the same rows, mostly, so this overstates the uncertainty and never decides too early.
-    """
-    assert metric.value is not None and other.value is not None and gate.max_worse is not None
-    sign = -1.0 if metric.higher_is_better else 1.0
-    worse = sign * (metric.value - other.value)
+
+def _difference(report: EvaluationReport, scope: Scope) -> Difference | None:
+    """From the champion on the same samples; None where that was not measured."""
+    compared = report.comparison
+    if compared is None or (scope.slice is not None and scope.of is not None):
+        return None
+    if scope.slice is not None:
+        found = compared.slices.get(scope.slice, {}).get(scope.metric)
+    elif scope.of is not None:
+        found = compared.per_class.get(scope.metric, {}).get(scope.of)
+    else:
+        found = compared.metrics.get(scope.metric)
+    return None if found is None or found.value is None else found
+
+
+def _against(
+    gate: Gate,
+    scope: Scope,
+    metric: Metric,
+    difference: Difference | None,
+    other: Metric | None,
+    no_champion: str | None,
+) -> tuple[GateResult, str]:
+    """How much worse than the champion: by the difference on the same samples, else by the two reports."""
+    if no_champion is not None:
+        return "not applicable", no_champion
+    if metric.value is None:
+        return "fail", f"{scope} has no value: {metric.reason}"
+    if difference is None:
+        difference = _of_two_reports(metric, other)
+    if difference is None or difference.champion is None or difference.value is None:
+        return "not applicable", f"the champion has no value for {scope}"
+    if metric.higher_is_better is None:
+        return "fail", f"{scope} is neither better nor worse when it grows: use min, max or max_abs"
     limit = gate.max_worse
-    allowed = limit.relative * abs(other.value) if isinstance(limit, RelativeLimit) else limit
-    sentence = f"{name} is {metric.value:.4g}, must be {limit_in_words(gate)}'s {other.value:.4g}"
-    half = 0.0
-    if gate.judge == "bound":
-        ours, theirs = _interval(gate, metric), _interval(gate, other)
-        if ours is None or theirs is None:
-            return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
-        half = math.hypot((ours[1] - ours[0]) / 2, (theirs[1] - theirs[0]) / 2)
-    if worse + half <= allowed + _ROUNDING:
+    assert limit is not None
+    allowed = limit.relative * abs(difference.champion) if isinstance(limit, RelativeLimit) else limit
+    sentence = f"{scope} is {metric.value:.4g}, must be {limit_in_words(gate)}'s {difference.champion:.4g}"
+    interval = judged_interval(gate, difference)
+    if interval is None:
+        return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
+    low, high = interval
+    if low < high:
+        sentence += f"; the difference is {low:+.4g} to {high:+.4g}"
+    least, most = (-high, -low) if metric.higher_is_better else (low, high)
+    if most <= allowed + _ROUNDING:
         return "pass", sentence
-    if worse - half > allowed + _ROUNDING:
+    if least > allowed + _ROUNDING:
         return "fail", sentence
-    return "inconclusive", sentence + f": the difference is uncertain by {half:.2g}"
+    return "inconclusive", sentence + ", which does not decide it"
 
 
-def _interval(gate: Gate, metric: Metric) -> tuple[float, float] | None:
+def _of_two_reports(metric: Metric, other: Metric | None) -> Difference | None:
+    """The intervals are combined as if of independent samples.
+
+    Both were measured on the same samples, mostly, so this overstates the uncertainty and never decides too early.
+    """
+    if other is None or metric.value is None or other.value is None:
+        return None
+    value = metric.value - other.value
+    bounds = (metric.low, metric.high, other.low, other.high)
+    if None in bounds:
+        return Difference(ours=metric.value, champion=other.value, value=value)
+    low, high, their_low, their_high = (bound or 0.0 for bound in bounds)
+    half = math.hypot((high - low) / 2, (their_high - their_low) / 2)
+    return Difference(ours=metric.value, champion=other.value, value=value, low=value - half, high=value + half)
+
+
+def judged_interval(gate: Gate, metric: Metric | Difference) -> tuple[float, float] | None:
     """What the gate is judged on: the value twice, or the interval rescaled from the stored 95 %; None if it lacks."""
     assert metric.value is not None
     if gate.judge == "estimate":
@@ -188,4 +274,4 @@ def limit_in_words(gate: Gate) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
+    return "none" if not names else ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")
