@@ -12,16 +12,14 @@ from assay.evaluation import (
     EvaluationReport,
     Explainable,
     ExplainSample,
-    Finding,
     Metric,
     ModelFacts,
 )
 from assay.policy import Data
-from evaluator import model_quality
+from evaluator import checks, model_quality, plots
 from evaluator.choose import Describe
-from evaluator.classification import Classified, are_probabilities, classify, measure
+from evaluator.classification import Classified, classify, measure
 from evaluator.labels import names_that_differ, positive_class, resolve_labels
-from evaluator.plots import confusion_svg
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
 from model.load import Model
@@ -90,11 +88,12 @@ def classified_report(
     """Measure, and write evaluation.json and the confusion matrix beside the report that is returned."""
     with request.timed("measure"):
         metrics, per_class = measure(found)
-    matrix = None
+    matrix: ConfusionMatrix | None = None
+    drawn: tuple[str, ...] = ()
     if found.answered.all():
         matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
         with request.timed("plots"):
-            request.outputs.text("plots/confusion.svg", confusion_svg(matrix))
+            drawn = _draw(request, found, matrix, per_class)
     request.outputs.json("evaluation.json", model_quality.classification(found, metrics))
     return EvaluationReport(
         task=request.policy.task,
@@ -104,10 +103,25 @@ def classified_report(
         confusion=matrix,
         model=model,
         data=data_facts(scored, unreadable),
-        findings=tuple(_findings(found, metrics)),
+        findings=tuple(checks.of_classifier(found, metrics)),
         explain=explain,
+        plots=drawn,
         seconds=dict(request.seconds),
     )
+
+
+def _draw(
+    request: Request,
+    found: Classified,
+    matrix: ConfusionMatrix,
+    per_class: Mapping[str, Mapping[str, Metric]],
+) -> tuple[str, ...]:
+    pictures = {
+        "confusion": plots.confusion_svg(matrix),
+        "classes": plots.per_class_svg(per_class, ("recall", "precision")),
+        "curves": plots.curves_svg(found.true, found.probabilities, found.labels, found.positive),
+    }
+    return request.outputs.plots(pictures)
 
 
 def data_facts(scored: Scored, unreadable: Unreadable) -> DataFacts:
@@ -117,22 +131,3 @@ def data_facts(scored: Scored, unreadable: Unreadable) -> DataFacts:
         unreadable_names=tuple(unreadable.named),
         sha256=scored.fingerprint,
     )
-
-
-def _findings(found: Classified, metrics: Mapping[str, Metric]) -> list[Finding]:
-    findings = []
-    broken = int((~found.answered).sum())
-    if broken:
-        text = f"The model's scores of {broken} of {len(found.true)} samples are NaN or infinite."
-        return [Finding(severity="serious", title="Scores that are no numbers", text=text)]
-    if not are_probabilities(found.probabilities):
-        text = "Scores are not from 0 to 1, or a sample's do not add up to 1: they may be logits, and have no log loss."
-        findings.append(Finding(severity="warning", title="Scores that are no probabilities", text=text))
-    if len(np.unique(found.predicted)) == 1 and len(np.unique(found.true)) > 1:
-        text = f"All {len(found.true)} samples are predicted as {found.labels[found.predicted[0]]}."
-        findings.append(Finding(severity="serious", title="Constant predictions", text=text))
-    constant, accuracy = metrics["accuracy_best_constant"].value, metrics["accuracy"].value
-    if constant is not None and accuracy is not None and accuracy < constant:
-        text = f"Accuracy is {accuracy:.3f}; always answering the most frequent class would reach {constant:.3f}."
-        findings.append(Finding(severity="serious", title="Worse than the best constant answer", text=text))
-    return findings

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -42,6 +42,13 @@ class Outputs:
 
     def json(self, name: str, content: dict[str, Any]) -> None:
         self.text(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def plots(self, pictures: Mapping[str, str]) -> tuple[str, ...]:
+        """Writes `plots/<name>.svg` for each picture that there is; their files."""
+        files = {f"plots/{name}.svg": svg for name, svg in pictures.items() if svg}
+        for file, svg in files.items():
+            self.text(file, svg)
+        return tuple(files)
 
     def table(self, name: str, columns: dict[str, Any]) -> None:
         """A Parquet file: column → values."""
