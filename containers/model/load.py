@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,77 +15,160 @@ from numpy.typing import NDArray
 from assay.errors import BadModel
 from assay.evaluation import Tensor
 from model.archive import shown
+from model.features import Inputs
 from model.saved_model_check import check_saved_model
 
 ACCEPTED = "a SavedModel folder (saved_model.pb), a .keras file or a .h5 file"
 SIGNATURE = "serving_default"
+_SCORES = ("scores", "probabilities", "probability", "predictions", "prediction", "output_0")
 _NOT_ACCEPTED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".safetensors", ".onnx", ".tflite"}
 _SHOWN = 20
 
 
+Arrays = Mapping[str, NDArray[Any]]
+
+
 class Model:
-    """A loaded model with one input and one output.
+    """A loaded model.
 
     Attributes:
-        inputs: its one input, by the signature.
-        outputs: its one output.
+        function: what computes: an array for each input by name → one for each output by name.
+        inputs: by the signature.
+        outputs: likewise.
         format: `SavedModel`, `Keras` or `HDF5`.
         runtime: what computes, for people.
     """
 
     def __init__(
         self,
-        function: Callable[[NDArray[Any]], NDArray[Any]],
+        function: Callable[[Arrays], Arrays],
         inputs: Sequence[Tensor],
         outputs: Sequence[Tensor],
         format: str,
         runtime: str,
+        scores: str | None = None,
     ) -> None:
-        self._function = function
-        self.inputs = (_only(inputs, "input"),)
-        self.outputs = (_only(outputs, "output"),)
+        """`scores` names the output that is the scores; by default its name or its dtype tells."""
+        self.function = function
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
         self.format = format
         self.runtime = runtime
+        self._scores = scores
+
+    def with_scores(self, output: str) -> Model:
+        """The same model, its scores being this output; raises BadModel with those there are."""
+        names = [tensor.name for tensor in self.outputs]
+        if output not in names:
+            raise BadModel(f"the model has no output {output!r}; found {', '.join(names)}")
+        return Model(self.function, self.inputs, self.outputs, self.format, self.runtime, output)
+
+    @property
+    def scores(self) -> Tensor:
+        """The output that `predict` gives.
+
+        Raises:
+            BadModel: there are several, and neither names nor dtypes tell; lists them.
+        """
+        if self._scores is not None:
+            return next(tensor for tensor in self.outputs if tensor.name == self._scores)
+        numbers = [tensor for tensor in self.outputs if tensor.dtype.startswith(("float", "bfloat"))]
+        for tensors in (self.outputs, numbers):
+            if len(tensors) == 1:
+                return tensors[0]
+        named = {tensor.name.casefold(): tensor for tensor in reversed(numbers)}
+        for name in _SCORES:
+            if name in named:
+                return named[name]
+        found = ", ".join(f"{tensor.name} ({tensor.dtype}, {in_words(tensor.shape)})" for tensor in self.outputs)
+        raise BadModel(
+            f"the model has {len(self.outputs)} outputs: {found or 'none'}; say model.probability, the name of the one "
+            f"that is the scores (by themselves known: {', '.join(_SCORES)})"
+        )
 
     @property
     def width(self) -> int | None:
-        """How many scores an input gets; None where the signature does not say."""
-        shape = self.outputs[0].shape[1:]
+        """How many scores a sample gets; None where the signature does not say."""
+        shape = self.scores.shape[1:]
         return None if not shape or None in shape else math.prod(size for size in shape if size is not None)
 
-    def predict(self, batch: NDArray[Any]) -> NDArray[np.float64]:
+    def predict(self, batch: Inputs) -> NDArray[np.float64]:
         """Scores of a batch.
 
         Args:
-            batch: (n, …), one input of the model each; cast to the dtype of the signature.
+            batch: (n, …) for the model's one input, or for each input by name; cast to the dtypes of the signature.
 
         Returns:
             (n, outputs); a model whose output has no second axis has one output.
 
         Raises:
+            BadModel: the batch does not fit the signature, the model itself fails, or no output is the scores.
+        """
+        tensor = self.scores
+        found = self.answers(batch)[tensor.name]
+        try:
+            scores = found.astype(np.float64)
+        except (ValueError, TypeError) as error:
+            raise BadModel(f"the model's output {tensor.name} is {tensor.dtype}, expected scores") from error
+        return scores.reshape(len(scores), math.prod(scores.shape[1:]))
+
+    def answers(self, batch: Inputs) -> dict[str, NDArray[Any]]:
+        """All outputs for a batch, as `predict` takes it: by name, (n, …) each; text as str.
+
+        Raises:
             BadModel: the batch does not fit the signature, or the model itself fails.
         """
-        tensor = self.inputs[0]
-        if not _fits(batch.shape[1:], tensor.shape[1:]):
-            raise BadModel(f"the model's input {tensor.name} expects {in_words(tensor.shape)}, found {batch.shape[1:]}")
-        step = tensor.shape[0] or max(len(batch), 1)
-        if not len(batch):
-            return self._ask(np.zeros((1, *batch.shape[1:])), step)[:0]
-        return np.concatenate([self._ask(batch[start : start + step], step) for start in range(0, len(batch), step)])
+        arrays = self._arrays(batch)
+        n = len(next(iter(arrays.values())))
+        own = {tensor.shape[0] for tensor in self.inputs if tensor.shape} - {None}
+        step = next(iter(own)) if len(own) == 1 else None
+        if step is None:
+            return self._ask(arrays, n, max(n, 1))
+        starts = range(0, max(n, 1), step)
+        parts = [
+            self._ask({name: array[start : start + step] for name, array in arrays.items()}, min(step, n - start), step)
+            for start in starts
+        ]
+        try:
+            return {tensor.name: np.concatenate([part[tensor.name] for part in parts]) for tensor in self.outputs}
+        except ValueError as error:
+            raise BadModel(f"the model's answers differ in shape from batch to batch of {step}: {error}") from error
 
-    def _ask(self, batch: NDArray[Any], step: int) -> NDArray[np.float64]:
-        """Ask about at most `step` inputs; a model with a batch size of its own gets its last batch filled up."""
-        n = len(batch)
-        if self.inputs[0].shape[0] is not None and n < step:
-            batch = np.concatenate([batch, np.repeat(batch[-1:], step - n, axis=0)])
-        scores = np.asarray(self._function(batch.astype(self.inputs[0].dtype, copy=False)), dtype=np.float64)
-        if scores.ndim == 0 or len(scores) != len(batch):
-            raise BadModel(f"the model answered {len(batch)} inputs with scores of shape {scores.shape}")
-        return scores.reshape(len(scores), -1)[:n]
+    def _arrays(self, batch: Inputs) -> dict[str, NDArray[Any]]:
+        """The array of each input, in its dtype."""
+        names = [tensor.name for tensor in self.inputs]
+        given = batch if isinstance(batch, Mapping) else {names[0]: batch}
+        if set(given) != set(names):
+            found = ", ".join(given) if isinstance(batch, Mapping) else "one array"
+            raise BadModel(f"the model expects the inputs {', '.join(names)}, found {found}")
+        arrays = {}
+        for tensor in self.inputs:
+            array = given[tensor.name]
+            if tensor.shape and not _fits(array.shape[1:], tensor.shape[1:]):
+                raise BadModel(
+                    f"the model's input {tensor.name} expects {in_words(tensor.shape)}, found {array.shape[1:]}"
+                )
+            arrays[tensor.name] = array.astype(object if tensor.dtype == "string" else tensor.dtype, copy=False)
+        lengths = {name: len(array) for name, array in arrays.items()}
+        if len(set(lengths.values())) != 1:
+            raise BadModel(f"the model's inputs differ in length: {lengths}")
+        return arrays
+
+    def _ask(self, arrays: dict[str, NDArray[Any]], n: int, step: int) -> dict[str, NDArray[Any]]:
+        """Ask about at most `step` samples; a batch that is too short for the model is filled up."""
+        if n < step:
+            arrays = {name: _filled_up(array, step) for name, array in arrays.items()}
+        answers = self.function(arrays)
+        for name, answer in answers.items():
+            if answer.ndim == 0 or len(answer) != step:
+                raise BadModel(f"the model answered {step} samples with {name} of shape {answer.shape}")
+        return {name: _decoded(answer[:n]) for name, answer in answers.items()}
 
 
 def in_words(shape: tuple[int | None, ...]) -> str:
     """The shape of one input, without the batch: `8 × 8 × 1`."""
+    if not shape:
+        return "any shape"
     return " × ".join("any" if size is None else str(size) for size in shape[1:]) or "a single value"
 
 
@@ -144,15 +227,16 @@ def _load_saved_model(folder: Path) -> Model:
     function = loaded.signatures[SIGNATURE]
     inputs = [_tensor(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
     outputs = [_tensor(name, spec) for name, spec in sorted(function.structured_outputs.items())]
-    argument, result = _only(inputs, "input").name, _only(outputs, "output").name
 
-    def ask(batch: NDArray[Any]) -> NDArray[Any]:
-        answer: NDArray[Any] = function(**{argument: tf.constant(batch)})[result].numpy()
-        return answer
+    def ask(arrays: Arrays) -> Arrays:
+        answers = function(**{name: tf.constant(array) for name, array in arrays.items()})
+        return {name: answer.numpy() for name, answer in answers.items()}
 
     # the loaded object must live as long as its function
     ask.keep = loaded  # type: ignore[attr-defined]
-    return Model(ask, inputs, outputs, "SavedModel", f"TensorFlow {tf.__version__}, signature {SIGNATURE}")
+    return Model(
+        _failing_clearly(ask), inputs, outputs, "SavedModel", f"TensorFlow {tf.__version__}, signature {SIGNATURE}"
+    )
 
 
 def _load_keras(file: Path) -> Model:
@@ -160,17 +244,59 @@ def _load_keras(file: Path) -> Model:
 
     # safe mode refuses Lambda layers and other code in the file
     loaded = tf.keras.models.load_model(file, compile=False, safe_mode=True)
+    if not loaded.inputs:
+        raise BadModel("the file does not say the shape of the model's input")
     inputs = [_tensor(tensor.name, tensor) for tensor in loaded.inputs]
-    outputs = [_tensor(tensor.name, tensor) for tensor in loaded.outputs]
-    spec = tf.TensorSpec(_only(inputs, "input").shape, inputs[0].dtype)
-    function = tf.function(lambda batch: loaded(batch, training=False), input_signature=[spec])
+    # a Sequential has one input and one output; other models say by which structure they are called
+    takes, gives = (None, None) if isinstance(loaded, tf.keras.Sequential) else (loaded.input, loaded.output)
+    names = sorted(gives) if isinstance(gives, dict) else loaded.output_names
+    outputs = [_tensor(name, tensor) for name, tensor in zip(names, loaded.outputs, strict=True)]
+    if len({tensor.name for tensor in inputs}) < len(inputs) or len(set(names)) < len(names):
+        outputs = [tensor.model_copy(update={"name": f"output_{place}"}) for place, tensor in enumerate(outputs)]
 
-    def ask(batch: NDArray[Any]) -> NDArray[Any]:
-        answer: NDArray[Any] = function(tf.constant(batch)).numpy()
-        return answer
+    def answer(*tensors: Any) -> Any:
+        packed = tensors[0] if takes is None else tf.keras.tree.pack_sequence_as(takes, tensors)
+        return tf.keras.tree.flatten(loaded(packed, training=False))
+
+    specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
+    function = tf.function(answer, input_signature=specs)
+
+    def ask(arrays: Arrays) -> Arrays:
+        answers = function(*(tf.constant(arrays[tensor.name]) for tensor in inputs))
+        return {tensor.name: answer.numpy() for tensor, answer in zip(outputs, answers, strict=True)}
 
     format = "Keras" if file.suffix == ".keras" else "HDF5"
-    return Model(ask, inputs, outputs, format, f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}")
+    runtime = f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}"
+    return Model(_failing_clearly(ask), inputs, outputs, format, runtime)
+
+
+def _failing_clearly(ask: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
+    """A model's function that raises BadModel where TensorFlow fails to compute it."""
+    import tensorflow as tf  # loaded already
+
+    def asked(arrays: Arrays) -> Arrays:
+        try:
+            return ask(arrays)
+        except tf.errors.OpError as error:
+            raise BadModel(f"the model fails: {_first_line(error)}") from error
+
+    return asked
+
+
+def _filled_up(array: NDArray[Any], step: int) -> NDArray[Any]:
+    """The last sample again, up to `step` of them; of none, zeros or empty texts."""
+    if not len(array):
+        return np.full((step, *array.shape[1:]), "" if array.dtype == object else 0, array.dtype)
+    return np.concatenate([array, np.repeat(array[-1:], step - len(array), axis=0)])
+
+
+def _decoded(answer: NDArray[Any]) -> NDArray[Any]:
+    """Text as str: TensorFlow gives bytes."""
+    if answer.dtype != object:
+        return answer
+    texts = np.empty(answer.size, object)
+    texts[:] = [text.decode(errors="replace") if isinstance(text, bytes) else text for text in answer.ravel()]
+    return texts.reshape(answer.shape)
 
 
 def _tensor(name: str, spec: Any) -> Tensor:
@@ -178,13 +304,6 @@ def _tensor(name: str, spec: Any) -> Tensor:
     shape = tuple(spec.shape) if getattr(spec.shape, "rank", 0) is not None else (None,)
     dtype = spec.dtype if isinstance(spec.dtype, str) else spec.dtype.name
     return Tensor(name=name, shape=shape, dtype=dtype)
-
-
-def _only(tensors: Sequence[Tensor], kind: str) -> Tensor:
-    if len(tensors) != 1:
-        names = ", ".join(tensor.name for tensor in tensors) or "none"
-        raise BadModel(f"not yet: a model with {len(tensors)} {kind}s ({names}); built: models with one {kind}")
-    return tensors[0]
 
 
 def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:

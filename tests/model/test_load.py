@@ -158,7 +158,7 @@ def test_what_is_not_one_model_is_listed(tmp_path: Path, files: list[str], said:
 
 
 @tensorflow
-def test_a_model_with_two_inputs_says_not_yet(tmp_path: Path) -> None:
+def test_a_model_with_two_inputs_takes_them_by_name(tmp_path: Path) -> None:
     import tensorflow as tf
 
     def add(a: Any, b: Any) -> Any:
@@ -167,5 +167,9 @@ def test_a_model_with_two_inputs_says_not_yet(tmp_path: Path) -> None:
     spec = tf.TensorSpec([None, 1], tf.float32)
     module = tf.Module()
     tf.saved_model.save(module, str(tmp_path), signatures=tf.function(add, input_signature=[spec, spec]))
-    with pytest.raises(BadModel, match=r"not yet: a model with 2 inputs \(a, b\)"):
-        load_model(tmp_path)
+    model = load_model(tmp_path)
+    assert [tensor.name for tensor in model.inputs] == ["a", "b"]
+    ones = np.ones((3, 1))
+    np.testing.assert_array_equal(model.predict({"b": ones, "a": 2 * ones}), 3 * ones)
+    with pytest.raises(BadModel, match="expects the inputs a, b, found one array"):
+        model.predict(ones)
