@@ -20,6 +20,7 @@ Task = Literal[
 ColumnType = Literal["numeric", "categorical", "text"]
 Label = str | int | float | bool
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
 
 
 class Data(Record):
@@ -96,16 +97,42 @@ class ModelOptions(Record):
     """How the model is asked."""
 
     predictor: Literal["in_process", "endpoint"] = "in_process"
-    endpoint_name: str | None = None
-    content_type: Literal["text/csv", "application/jsonlines", "application/json"] | None = None
-    accept_type: Literal["text/csv", "application/jsonlines", "application/json"] | None = None
+    """`endpoint`: for a model that needs its own handler, or another framework."""
+    endpoint_name: str | None = Field(None, pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+    """Who is asked. Without one the archive is served by an endpoint of the job's own, deleted at its end."""
+    instance_type: InstanceType | None = None
+    """Of that endpoint; by default the evaluation job's."""
+    content_type: ContentType | None = None
+    """How rows are sent to an endpoint; by default `text/csv`."""
+    accept_type: ContentType | None = None
+    """How it is asked to answer; by default as rows are sent."""
     content_template: str | None = None
+    """The body of a request: `{"features":$features}` a line of JSON Lines, `{"instances":$records}` for JSON."""
     record_template: str | None = None
+    """One record of a JSON request: `$features`, `$features_kvp`, `$feature_names`, `"${Name}"`."""
     predicted_label: str | int | None = None
+    """Where the class, or a regression's value, stands in an answer: a JMESPath, or a CSV column's number from 0."""
     probability: str | int | None = None
+    """Where the scores stand; by default TensorFlow Serving's `predictions`, of CSV the whole row."""
     inputs: dict[str, str] = {}
     """Column → the model's input, where they are named differently."""
     output_transform: Literal["exp", "expm1", "sigmoid", "softmax"] | None = None
+
+    @model_validator(mode="after")
+    def _templates_fit(self) -> ModelOptions:
+        if self.predictor == "in_process" and self.endpoint_name is not None:
+            raise ValueError("`endpoint_name` needs `predictor: endpoint`")
+        content, record = self.content_template, self.record_template
+        if (content or record) and self.content_type in (None, "text/csv"):
+            raise ValueError("templates need `content_type: application/jsonlines` or `application/json`")
+        if record is not None and self.content_type == "application/jsonlines":
+            raise ValueError("`record_template` is for `application/json`; a line is `content_template`")
+        if content is not None and self.content_type == "application/json" and "$record" not in content:
+            raise ValueError("`content_template` needs `$records`, or `$record` for one at a time")
+        for name, template in (("content_template", content), ("record_template", record)):
+            if template is not None and "$" not in template:
+                raise ValueError(f"`{name}` has no place for features: expected `$features`, found {template!r}")
+        return self
 
 
 class SliceByBins(Record):
