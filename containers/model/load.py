@@ -247,15 +247,16 @@ def _load_keras(file: Path) -> Model:
     if not loaded.inputs:
         raise BadModel("the file does not say the shape of the model's input")
     inputs = [_tensor(tensor.name, tensor) for tensor in loaded.inputs]
-    # a Sequential has one input and one output; other models say by which structure they are called
-    takes, gives = (None, None) if isinstance(loaded, tf.keras.Sequential) else (loaded.input, loaded.output)
-    names = sorted(gives) if isinstance(gives, dict) else loaded.output_names
+    if isinstance(loaded, tf.keras.Sequential):
+        takes, names = loaded.inputs[0], [loaded.layers[-1].name]
+    else:
+        takes, names = loaded.input, sorted(loaded.output) if isinstance(loaded.output, dict) else loaded.output_names
     outputs = [_tensor(name, tensor) for name, tensor in zip(names, loaded.outputs, strict=True)]
     if len({tensor.name for tensor in inputs}) < len(inputs) or len(set(names)) < len(names):
         outputs = [tensor.model_copy(update={"name": f"output_{place}"}) for place, tensor in enumerate(outputs)]
 
     def answer(*tensors: Any) -> Any:
-        packed = tensors[0] if takes is None else tf.keras.tree.pack_sequence_as(takes, tensors)
+        packed = tf.keras.tree.pack_sequence_as(takes, tensors)
         return tf.keras.tree.flatten(loaded(packed, training=False))
 
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in inputs]
