@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from assay.names import JobName
 from assay.run import Run
-from assay_aws.job_request import folder_input, manifest_input, manifest_of, processing_job
+from assay_aws.job_request import folder_input, manifest_below, manifest_input, manifest_of, processing_job
+from assay_aws.objects import exists
 from assay_aws.settings import EvaluationSettings
 from start_evaluation.data_sources import DataSource, data_sources
 
@@ -14,8 +16,17 @@ if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
 
 
-def evaluation_job(run: Run, settings: EvaluationSettings) -> CreateProcessingJobRequestTypeDef:
-    """Inputs: the run, the frozen archive, the data; output: `evaluation/`. No network: a model is a program."""
+CHAMPION = "champion"
+"""The input that holds what the champion left behind."""
+
+
+def evaluation_job(
+    run: Run, champion: Sequence[str], settings: EvaluationSettings
+) -> CreateProcessingJobRequestTypeDef:
+    """Inputs: the run, the frozen archive, the data, the champion; output: `evaluation/`.
+
+    No network: a model is a program.
+    """
     bucket, folder = f"s3://{settings.bucket_name}/", run.folder
     inputs = [
         # Nothing else in the run's folder begins with these two names, so a prefix is exact.
@@ -27,6 +38,8 @@ def evaluation_job(run: Run, settings: EvaluationSettings) -> CreateProcessingJo
             inputs.append(folder_input(source.name, source.address, source.name))
         else:
             inputs.append(manifest_input(source.name, bucket + folder.manifest(source.name), source.name))
+    if champion:
+        inputs.append(manifest_input(CHAMPION, bucket + folder.manifest(CHAMPION), CHAMPION))
     return processing_job(
         name=str(JobName(settings.prefix, run.id, 1, "evaluation")),
         image=settings.evaluator_image_uri,
@@ -38,13 +51,26 @@ def evaluation_job(run: Run, settings: EvaluationSettings) -> CreateProcessingJo
     )
 
 
-def manifests(run: Run, settings: EvaluationSettings) -> dict[str, str]:
+def manifests(run: Run, champion: Sequence[str], settings: EvaluationSettings) -> dict[str, str]:
     """Key and text of the manifests that the job's inputs need."""
-    return {
+    found = {
         run.folder.manifest(source.name): manifest_of(source.address)
         for source in sources(run, settings)
         if not source.is_folder
     }
+    if run.champion is not None and champion:
+        folder = f"s3://{settings.bucket_name}/{run.champion.folder.prefix}"
+        found[run.folder.manifest(CHAMPION)] = manifest_below(folder, champion)
+    return found
+
+
+def champion_files(run: Run, bucket: str) -> list[str]:
+    """What is there of the champion's archive, run and answers, below its folder: people may have deleted any of it."""
+    if run.champion is None:
+        return []
+    folder = run.champion.folder
+    keys = (folder.run_json, folder.archive, folder.report, folder.predictions)
+    return [key.removeprefix(folder.prefix) for key in keys if exists(bucket, key)]
 
 
 def instance_type(run: Run, settings: EvaluationSettings) -> str:

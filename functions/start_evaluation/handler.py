@@ -14,7 +14,7 @@ from assay_aws.jobs import start_job
 from assay_aws.settings import EvaluationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import each_event, send_step_due
-from start_evaluation.evaluation_job import evaluation_job, instance_type, manifests
+from start_evaluation.evaluation_job import champion_files, evaluation_job, instance_type, manifests
 from start_evaluation.opening import open_run
 from start_evaluation.upload import upload_of
 
@@ -49,9 +49,10 @@ def start_evaluation(event: dict[str, Any]) -> None:
         if not freeze(store, run, until):
             send_step_due(settings.start_evaluation_queue_url, run.id)  # the next invocation goes on
             return None
-        for key, manifest in manifests(run, settings).items():
+        champion = champion_files(run, settings.bucket_name)
+        for key, manifest in manifests(run, champion, settings).items():
             store.write(key, manifest, "application/json")
-        job = evaluation_job(run, settings)
+        job = evaluation_job(run, champion, settings)
         start_job(job)
         return job["ProcessingJobName"]
 

@@ -94,6 +94,36 @@ def test_the_champion_of_this_moment_is_frozen(aws: Aws) -> None:
     assert aws.run(uploaded.folder).champion == champion()
 
 
+def test_what_the_champion_left_behind_comes_with_the_job(aws: Aws) -> None:
+    uploaded = land(aws)
+    aws.put(champion_key("digits"), champion().to_json())
+    left = ("run.json", "input/model.tar.gz", "evaluation/report.json", "evaluation/predictions.parquet")
+    for name in left:
+        aws.put(champion().folder.prefix + name, name)
+    aws.put(champion().folder.prefix + "run.json.bak", "not its")
+    start_evaluation(uploaded.event)
+    inputs = aws.sagemaker.jobs[uploaded.job("evaluation")]["ProcessingInputs"]
+    (given,) = [given["S3Input"] for given in inputs if given["InputName"] == "champion"]
+    assert given["S3DataType"] == "ManifestFile"
+    manifest = json.loads(aws.get(given["S3Uri"].removeprefix(f"s3://{BUCKET}/")))
+    assert manifest == [{"prefix": f"s3://{BUCKET}/{champion().folder.prefix}"}, *left]
+    assert len(inputs) <= 10
+
+
+@pytest.mark.parametrize("left", [[], ["run.json", "evaluation/predictions.parquet"]])
+def test_of_a_champion_only_what_is_still_there_is_asked_for(aws: Aws, left: list[str]) -> None:
+    """SageMaker fails a job whose manifest names an object that is gone."""
+    uploaded = land(aws)
+    aws.put(champion_key("digits"), champion().to_json())
+    for name in left:
+        aws.put(champion().folder.prefix + name, name)
+    start_evaluation(uploaded.event)
+    inputs = {given["InputName"] for given in aws.sagemaker.jobs[uploaded.job("evaluation")]["ProcessingInputs"]}
+    assert ("champion" in inputs) == bool(left)
+    if left:
+        assert json.loads(aws.get(uploaded.folder.manifest("champion")))[1:] == left
+
+
 def test_two_uploads_to_a_key_are_two_runs_with_their_own_bytes(aws: Aws) -> None:
     first = land(aws, archive=b"first")
     second = land(aws, archive=b"second")

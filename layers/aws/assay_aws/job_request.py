@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
 from assay_aws.settings import JobSettings
@@ -42,7 +43,12 @@ def _input(name: str, uri: str, local: str, *, manifest: bool) -> ProcessingInpu
 def manifest_of(address: str) -> str:
     """The ManifestFile of one object: a prefix `test.csv` would also bring `test.csv.bak`."""
     folder, _, name = address.rpartition("/")
-    return json.dumps([{"prefix": f"{folder}/"}, name])
+    return manifest_below(f"{folder}/", [name])
+
+
+def manifest_below(folder: str, names: Sequence[str]) -> str:
+    """The ManifestFile of these objects below an address that ends with /."""
+    return json.dumps([{"prefix": folder}, *names])
 
 
 def processing_job(

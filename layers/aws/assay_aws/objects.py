@@ -21,6 +21,16 @@ class Stored(NamedTuple):
     etag: str
 
 
+def exists(bucket: str, key: str) -> bool:
+    try:
+        s3().head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if is_not_found(error):
+            return False
+        raise
+    return True
+
+
 def read(bucket: str, key: str) -> Stored | None:
     """The object; None when there is none."""
     try:
