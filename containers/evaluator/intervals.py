@@ -1,20 +1,223 @@
-"""How sure a number is: Wilson's interval for plain rates, a stratified bootstrap for everything else."""
+"""How sure a number is: Wilson's interval for plain rates, one stratified bootstrap for everything else."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.evaluation import Difference, Metric
 from assay.rates import wilson
 
-RESAMPLES = 500
+RESAMPLES = 1000
+ROWS = 100_000
+"""Of more rows, the spread is measured on so many."""
+SEED = 0
+"""The same rows give the same intervals, and two models on the same rows the same resamples."""
 _CHUNK = 4_000_000
 """Weights held at a time: 16 MB."""
+_HELD = 3_200_000
+"""Weights held at a time: 26 MB."""
 
 Array = NDArray[np.float64]
+Places = NDArray[np.int64]
 Weights = NDArray[np.int32]
+
+
+class Resamples:
+    """Weights of the rows in 1,000 resamples in which each stratum keeps its size.
+
+    Of more than `most` rows a part is resampled: of each stratum as many, the small ones whole. A row of the part
+    stands for `stands_for` = N/m rows of its stratum and is drawn w times; its weight N/m · (1 + (w − 1)√(m/N)) has
+    the mean and, but for 1/m, the variance that drawing N rows gives: an exchangeably weighted bootstrap (Praestgaard
+    & Wellner 1993, Annals of Probability 21) of a subset that stands for the whole (Kleiner et al. 2014, "A scalable
+    bootstrap for massive data"). So the spread is that of all rows, stratum by stratum, whatever the metric.
+
+    Args:
+        strata: (samples,) a number from 0 for each.
+        most: how many rows are resampled at most.
+    """
+
+    def __init__(self, strata: Places, most: int = ROWS) -> None:
+        random = np.random.default_rng(SEED)
+        sizes = np.bincount(strata)
+        order = np.argsort(strata, kind="stable")
+        taken = _shares(sizes, most)
+        places, stands_for = [], []
+        self._strata: list[tuple[int, float]] = []
+        start = 0
+        for size, m in zip(sizes.tolist(), taken.tolist(), strict=True):
+            if size:
+                chosen = np.arange(size) if m == size else np.sort(random.choice(size, m, replace=False, shuffle=False))
+                places.append(order[start + chosen])
+                stands_for.append(np.full(m, size / m))
+                self._strata.append((m, size / m))
+            start += size
+        self.rows: Places = np.concatenate(places)
+        """(m,) places of the rows that are resampled, stratum by stratum."""
+        self.stands_for: Array = np.concatenate(stands_for)
+        """(m,)"""
+        self.whole = len(self.rows) == len(strata)
+        """Whether these are all rows."""
+
+    def __iter__(self) -> Iterator[Array]:
+        """In portions: (m, some resamples) each, in the order of `rows`."""
+        random = np.random.default_rng([SEED, 1])
+        portion = max(1, min(RESAMPLES, _HELD // len(self.rows)))
+        for begin in range(0, RESAMPLES, portion):
+            size = min(portion, RESAMPLES - begin)
+            weights = np.empty((len(self.rows), size))
+            start = 0
+            for m, stands_for in self._strata:
+                # one count for all resamples: each counts in numbers of its own
+                drawn = random.integers(0, m, (size, m)) + m * np.arange(size)[:, None]
+                counts = np.bincount(drawn.ravel(), minlength=size * m).reshape(size, m).T
+                block = weights[start : start + m]
+                if stands_for == 1:
+                    block[:] = counts
+                else:
+                    np.multiply(counts - 1.0, math.sqrt(stands_for), out=block)  # N/m · √(m/N)
+                    block += stands_for
+                start += m
+            yield weights
+
+
+def _shares(sizes: Places, most: int) -> Places:
+    """How many of each stratum: `most` in all, and of none more than of another that is not whole."""
+    left, strata = most, np.sort(sizes[sizes > 0])
+    for place, size in enumerate(strata.tolist()):
+        level = left // (len(strata) - place)
+        if size > level:
+            return np.minimum(sizes, max(level, 1))
+        left -= size
+    return sizes
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number, and what it would have been on other samples of the same size."""
+
+    value: float
+    """NaN: it has none."""
+    n: int
+    """The samples it was measured on."""
+    resampled: Array
+    """(RESAMPLES,): resample i has the same rows for every metric, class and model; NaN where it has no value; empty
+    where the metric has no interval."""
+    higher_is_better: bool | None = None
+    reason: str = "only one class in the labels"
+    """Why it has no value."""
+    effective: float | None = None
+    """Of a number from 0 to 1: how many samples of equal weight know as much, for Wilson's interval."""
+    rate: bool = False
+    """A plain rate of `effective` samples."""
+    excess: float = 0.0
+    """By how much the value may be too high at most, on average over samples of this size."""
+
+    def metric(self) -> Metric:
+        """With its 95 % interval, which always holds the value itself."""
+        if not math.isfinite(self.value):
+            return Metric(reason=self.reason, n=self.n, higher_is_better=self.higher_is_better)
+        low, high = self.interval() or (None, None)
+        return Metric(value=self.value, low=low, high=high, n=self.n, higher_is_better=self.higher_is_better)
+
+    def interval(self) -> tuple[float, float] | None:
+        """95 %: Wilson's of a rate, else the percentiles of the resamples; None where there are none.
+
+        Where no resample differs from another, the bootstrap knows nothing: no mistake among the samples does not
+        mean that there is none in the world. Then a number from 0 to 1 has Wilson's interval.
+        """
+        if self.effective and (self.rate or not _vary(self.resampled)):
+            return wilson(min(max(self.value, 0.0), 1.0) * self.effective, self.effective)
+        return percentiles(self.value, self.resampled, self.excess)
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation over the resamples."""
+        finite = self.resampled[np.isfinite(self.resampled)]
+        return float(np.std(finite, ddof=1)) if len(finite) > 1 else None
+
+
+def difference(ours: Estimate, champion: Estimate) -> Difference:
+    """Ours minus the champion's, by the paired bootstrap: both were estimated on the same rows, in the same order.
+
+    Where no resample has a difference other than the estimated one, that of a number from 0 to 1 may be as large as n
+    samples without a difference leave open (Wilson).
+    """
+    n, better = min(ours.n, champion.n), ours.higher_is_better
+    for whose, estimate in (("", ours), ("champion: ", champion)):
+        if not math.isfinite(estimate.value):
+            return Difference(reason=whose + estimate.reason, n=n, higher_is_better=better)
+    value = ours.value - champion.value
+    low, high = None, None
+    if ours.resampled.size and champion.resampled.size:
+        resampled = ours.resampled - champion.resampled
+        if ours.effective and champion.effective and not _vary(resampled):
+            effective = min(ours.effective, champion.effective)
+            open_ = 1 - wilson(effective, effective)[0]
+            low, high = max(value - open_, -1.0), min(value + open_, 1.0)
+        else:
+            low, high = percentiles(value, resampled) or (None, None)
+    return Difference(
+        ours=ours.value, champion=champion.value, value=value, low=low, high=high, n=n, higher_is_better=better
+    )
+
+
+def percentiles(value: float, resampled: Array, excess: float = 0.0) -> tuple[float, float] | None:
+    """The middle 95 % of the resamples, widened to hold the value; None when no resample has a value.
+
+    excess: by how much value and resamples may be too high: the lower bound allows for it, down to 0.
+    """
+    finite = resampled[np.isfinite(resampled)]
+    if not finite.size:
+        return None
+    low, high = (float(bound) for bound in np.quantile(finite, [0.025, 0.975]))
+    if excess:
+        low = max(low - excess, 0.0)
+    return min(low, value), max(high, value)
+
+
+def _vary(resampled: Array) -> bool:
+    finite = resampled[np.isfinite(resampled)]
+    return bool(finite.size and np.ptp(finite) > 1e-12)
+
+
+def effective_sizes(hits: Array, weights: Array, groups: Places, size: int) -> tuple[Array, Array]:
+    """The rate of hits in each group, and how many samples of equal weight know it as well.
+
+    Kish 1965 has (Σw)²/Σw², for weights that have nothing to do with the hits; Korn & Graubard 1998 ("Confidence
+    intervals for proportions with small expected number of positive counts") p(1 − p)/var(p), which knows how they
+    do, but is far too sure when the only miss weighs little. The smaller one is taken: n itself for equal weights.
+
+    Args:
+        hits: (samples,) from 0 to 1; fractions where a tie is a hit by chance.
+        weights: (samples,)
+        groups: (samples,) a number below size.
+
+    Returns:
+        rates (size,), NaN of an empty group, and effective sizes (size,).
+    """
+
+    def per_group(values: Array) -> Array:
+        return np.bincount(groups, values, minlength=size).astype(np.float64)
+
+    total, squares = per_group(weights), per_group(weights**2)
+    rates = divide(per_group(weights * hits), total, otherwise=np.nan)
+    kish = divide(total**2, squares)
+    spread = per_group(weights**2 * hits**2) - 2 * rates * per_group(weights**2 * hits) + rates**2 * squares
+    own = divide(rates * (1 - rates) * total**2, spread, otherwise=np.inf)
+    return rates, np.where(spread > 1e-12 * squares, np.minimum(kish, own), kish)
+
+
+def divide(a: NDArray[np.generic], b: NDArray[np.generic], otherwise: float = 0.0) -> Array:
+    """a / b, and `otherwise` where b is 0."""
+    top, bottom = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    shape = np.broadcast_shapes(top.shape, bottom.shape)
+    result: Array = np.divide(top, bottom, out=np.full(shape, otherwise), where=bottom != 0)
+    return result
 
 
 def bootstrap_interval(value: float, resampled: Array, n: int, best: float | None = None) -> tuple[float, float] | None:
