@@ -71,6 +71,10 @@ lock:  ## pin the dependencies anew; with UPGRADE=1, in their newest versions
 	@$(SETUP) uv
 	@tools/lock $(if $(UPGRADE),--upgrade)
 
+.PHONY: schema
+schema: dev  ## write the policy's JSON Schema anew, docs/assay.schema.json
+	$(BIN)/assay schema > docs/assay.schema.json
+
 .PHONY: clean
 clean:  ## remove what was made here, environments too; results stay
 	rm -rf .venv .envs .aws-sam .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

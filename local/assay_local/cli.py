@@ -48,6 +48,15 @@ examples:
   assay run birds.keras --policy assay.yaml --map s3://lake/birds=./copy-of-birds
 """
 
+SCHEMA_DESCRIPTION = "Prints the JSON Schema of assay.yaml: an editor completes, explains and checks a policy by it."
+
+SCHEMA_EXAMPLES = """\
+examples:
+  assay schema > assay.schema.json
+and as the policy's first line, for editors with the YAML language server:
+  # yaml-language-server: $schema=assay.schema.json
+"""
+
 INTERRUPTED, BROKEN_PIPE = 130, 141  # a shell's convention: 128 + SIGINT, 128 + SIGPIPE
 
 
@@ -146,6 +155,12 @@ def parser() -> argparse.ArgumentParser:
         "--timeout", type=minutes, default=60.0, metavar="MINUTES", help="give up after this time (%(default)g)"
     )
     other.set_defaults(action=run)
+
+    schema = commands.add_parser(
+        "schema", help="print the policy's JSON Schema", description=SCHEMA_DESCRIPTION, epilog=SCHEMA_EXAMPLES, **RAW
+    )
+    schema.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
+    schema.set_defaults(action=print_schema)
     return top
 
 
@@ -190,6 +205,13 @@ def run(options: argparse.Namespace) -> int:
     if options.open:
         open_in_browser(report)
     return code
+
+
+def print_schema(_: argparse.Namespace) -> int:
+    from assay_local.policy_schema import policy_schema
+
+    print(policy_schema(), end="")
+    return 0
 
 
 def open_in_browser(page: Path) -> None:

@@ -23,7 +23,7 @@ def problems_of(error: ValidationError, model: type[BaseModel]) -> list[str]:
 
 def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
     # pydantic puts the type that it tried for a union into the place of an error
-    types = _TYPES | {known.__name__ for known in _models_below(model, set())}
+    types = _TYPES | {known.__name__ for known in models_below(model)}
     for problem in error.errors(include_url=False, include_context=False):
         path = [part for part in problem["loc"] if isinstance(part, int) or not ("[" in part or part in types)]
         place = ".".join(str(part) for part in path)
@@ -50,12 +50,14 @@ def _keys_beside(path: list[int | str], root: type[BaseModel]) -> list[str]:
     return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
 
 
-def _models_below(model: type[BaseModel], seen: set[type[BaseModel]]) -> set[type[BaseModel]]:
-    if model not in seen:
-        seen.add(model)
-        for field in model.model_fields.values():
-            for inner in _models_in(field.annotation):
-                _models_below(inner, seen)
+def models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """A model, and all that its fields are made of."""
+    seen: set[type[BaseModel]] = set()
+    waiting = [model]
+    while waiting:
+        if (known := waiting.pop()) not in seen:
+            seen.add(known)
+            waiting += [inner for field in known.model_fields.values() for inner in _models_in(field.annotation)]
     return seen
 
 
