@@ -1,0 +1,227 @@
+"""A model behind an endpoint: the same `predict`, for rows, over InvokeEndpoint."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import BadModel, BadPolicy, BadSettings, JobFailed
+from assay.evaluation import Tensor
+from assay.policy import ModelOptions
+from model.payloads import AnswerFormat, RequestFormat, plain, shown
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+BODY_LIMIT = 6 * 1024 * 1024  # bytes of a request, by botocore's model of InvokeEndpoint
+MAX_RECORDS = 100
+"""In a request, which has to be answered within 60 s; fewer where that is too slow."""
+IN_FLIGHT = 4
+ANSWER_SECONDS = 70  # more than the 60 s after which SageMaker itself gives up
+PATIENCE = {"busy": 8, "failed": 3, "too slow": 3}
+"""How often one request is sent: when AWS or the endpoint is busy, when the model fails (5xx), when it is silent."""
+
+_BUSY = {
+    "InternalDependencyException",
+    "InternalFailure",
+    "ModelNotReadyException",
+    "ServiceUnavailable",
+    "ServiceUnavailableException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException"}
+_MODEL_FAILED = 424  # SageMaker's own status for it, when the model gave none
+
+Trouble = Literal["busy", "failed", "too slow", "too large", "final"]
+
+
+class Endpoint:
+    """A SageMaker endpoint that answers about rows.
+
+    Attributes:
+        name: the endpoint's.
+        labels_only: it answers classes without scores: the answered class gets 1, the others 0.
+        inputs, outputs: none: an endpoint has no signature.
+    """
+
+    format = "endpoint"
+    inputs: tuple[Tensor, ...] = ()
+    outputs: tuple[Tensor, ...] = ()
+
+    def __init__(
+        self,
+        name: str,
+        options: ModelOptions,
+        labels: Mapping[str, int] | None,
+        client: SageMakerRuntimeClient,
+        *,
+        max_records: int = MAX_RECORDS,
+        body_limit: int = BODY_LIMIT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nobody is asked yet.
+
+        Args:
+            name: the endpoint's.
+            options: how rows are sent, and where in an answer the scores or the label stand.
+            labels: a label as it is answered → its class; None for a regression.
+            client: of `sagemaker-runtime`, see `runtime_client`.
+            max_records: of one request.
+            body_limit: of one request, in bytes.
+            sleep: between two tries.
+        """
+        self.name = name
+        self._request = RequestFormat(options)
+        self._answer = AnswerFormat(options, labels)
+        self._client = client
+        self._max_records = max_records
+        self._body_limit = body_limit
+        self._sleep = sleep
+
+    @property
+    def labels_only(self) -> bool:
+        return self._answer.labels_only
+
+    @property
+    def runtime(self) -> str:
+        return f"endpoint {self.name}, {self._request.content_type}"
+
+    @property
+    def width(self) -> int | None:
+        """How many scores a row gets: known only from an answer."""
+        return None
+
+    def predict(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """Scores of rows.
+
+        Args:
+            batch: feature → its values, all of one length, in the order that the model takes them; float64 (NaN:
+                missing) or objects (None: missing).
+
+        Returns:
+            (n, outputs)
+
+        Raises:
+            BadModel: the model behind the endpoint fails, or answers what the policy does not describe.
+            BadPolicy: there is no such endpoint, or nothing stands where the policy says.
+            BadSettings: the job may not ask it.
+            JobFailed: it stays busy, or silent.
+        """
+        names = tuple(batch)
+        rows = zip(*(plain(batch[name]) for name in names), strict=True)
+        records = [self._request.record(names, row) for row in rows]
+        requests = list(self._request.cut(records, self._max_records, self._body_limit))
+        if not requests:
+            return np.zeros((0, 1))
+        pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="endpoint")
+        try:
+            answers = list(pool.map(self._ask, requests))
+        finally:
+            pool.shutdown(cancel_futures=True)
+        widths = {answer.shape[1] for answer in answers}
+        if len(widths) > 1:
+            counts = " and ".join(map(str, sorted(widths)))
+            raise BadModel(f"endpoint {self.name}: answered {counts} scores a record, expected always as many")
+        return np.concatenate(answers)
+
+    def _ask(self, records: Sequence[str]) -> NDArray[np.float64]:
+        """Scores of one request's records; of its halves where the whole is too much for the endpoint."""
+        try:
+            body, content_type = self._invoke(self._request.body(records), alone=len(records) == 1)
+        except _TooMuch:
+            half = len(records) // 2
+            return np.concatenate([self._ask(records[:half]), self._ask(records[half:])])
+        try:
+            return self._answer.scores(body, content_type, len(records))
+        except (BadModel, BadPolicy) as error:
+            raise type(error)(f"endpoint {self.name}: {error}") from error
+
+    def _invoke(self, body: bytes, *, alone: bool) -> tuple[bytes, str]:
+        """The answer and its content type; raises _TooMuch when fewer records may be answered."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        for attempt in itertools.count(1):
+            try:
+                answer = self._client.invoke_endpoint(
+                    EndpointName=self.name,
+                    Body=body,
+                    ContentType=self._request.content_type,
+                    Accept=self._answer.accept_type,
+                )
+                return answer["Body"].read(), answer["ContentType"]
+            except (ClientError, BotoCoreError) as error:
+                trouble = trouble_of(error)
+                if trouble in {"too large", "too slow"} and not alone:
+                    raise _TooMuch from error
+                if attempt >= PATIENCE.get(trouble, 1):
+                    raise self._as_ours(error, trouble, attempt) from error
+            # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+            self._sleep(random.uniform(0, min(20.0, 0.5 * 2**attempt)))  # noqa: S311  # no secret
+        raise AssertionError("counted to the end")
+
+    def _as_ours(self, error: Exception, trouble: Trouble, attempts: int) -> Exception:
+        code, status, text = answered(error)
+        where = f"endpoint {self.name}"
+        if code in _DENIED:
+            return BadSettings(
+                f"{where}: the job's role may not sagemaker:InvokeEndpoint on it; the template's parameter "
+                f"EndpointArns names the endpoints that may be asked ({shown(text)})"
+            )
+        if code == "ValidationError" and "not found" in text:
+            return BadPolicy(f"{where}: there is none of that name in this account and region (model.endpoint_name)")
+        tries = f" after {attempts} tries" if attempts > 1 else ""
+        said = f"{where}: {status or code}{tries}: {shown(text)}"
+        return JobFailed(said) if trouble == "busy" or not status else BadModel(said)
+
+
+class _TooMuch(Exception):
+    """A request that is too large or too slow, and can be halved."""
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """What is to be done about an error of InvokeEndpoint."""
+    from botocore.exceptions import ConnectionError as NotConnected
+    from botocore.exceptions import HTTPClientError, ReadTimeoutError
+
+    code, status, text = answered(error)
+    if isinstance(error, ReadTimeoutError) or "timed out" in text:
+        return "too slow"
+    if isinstance(error, NotConnected | HTTPClientError) or code in _BUSY:
+        return "busy"
+    if status == 413:
+        return "too large"
+    if status == 429:
+        return "busy"
+    return "failed" if status >= 500 or status == _MODEL_FAILED else "final"
+
+
+def answered(error: Exception) -> tuple[str, int, str]:
+    """The error's code, status (0: nobody answered) and text: the model's own where it is the model that failed."""
+    response: dict[str, Any] = getattr(error, "response", None) or {}
+    code = str(response.get("Error", {}).get("Code", type(error).__name__))
+    status = response.get("OriginalStatusCode") or response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    text = response.get("OriginalMessage") or response.get("Error", {}).get("Message") or str(error)
+    return code, int(status), str(text)
+
+
+def runtime_client(region: str | None = None) -> SageMakerRuntimeClient:
+    """boto3's client, which does not try again by itself: `Endpoint` does, and knows what is worth it."""
+    import boto3  # half a second, and only for endpoints
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=5,
+        read_timeout=ANSWER_SECONDS,
+        retries={"total_max_attempts": 1},
+        max_pool_connections=IN_FLIGHT,
+    )
+    return boto3.client("sagemaker-runtime", region_name=region, config=config)
