@@ -184,7 +184,7 @@ class AnswerFormat:
             if isinstance(document, list) and 0 <= self._path < len(document):
                 return document[self._path]
             raise Unfit(f"{self._where} is {self._path}, a place in a list; answered was {kind_of(document)}")
-        import jmespath  # type: ignore[import-untyped]  # only for JSON
+        import jmespath  # only for JSON
 
         try:
             return jmespath.search(self._path, document)
