@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.errors import BadData, BadModel, BadPolicy
-from assay.policy import Data, Label
+from assay.policy import Data, Label, Policy
 
 _SHOWN = 10
 
@@ -42,6 +42,19 @@ def check_labels(data: Data, found: Iterable[str]) -> None:
         raise BadData(f"label {unknown[0]!r} is none of data.labels ({_few(listed.names)})")
     if data.positive is not None:
         positive_class(listed, data)
+
+
+def answered_labels(policy: Policy) -> Mapping[str, int]:
+    """A label as an endpoint answers it → its class; empty where it answers scores and data.labels is left out.
+
+    Raises:
+        BadPolicy: the endpoint answers labels, and nothing says which there are.
+    """
+    if policy.data.labels is not None:
+        return _listed(policy.data.labels).index
+    if policy.model.predicted_label is not None and policy.model.probability is None:
+        raise BadPolicy("the endpoint answers labels (model.predicted_label): say data.labels, all that it may answer")
+    return {}
 
 
 def resolve_labels(data: Data, found: Mapping[str, str], classes: int) -> Labels:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,11 +13,14 @@ from assay.errors import BadData, BadSettings
 from assay.evaluation import ModelFacts
 from assay.layout import ARCHIVE_NAME
 from assay.policy import Policy, Preprocessing
+from evaluator.labels import answered_labels
 from evaluator.outputs import Outputs
 from job.folders import Folders
 from job.progress import Progress
 from model.archive import sha256, unpack
+from model.endpoint import Endpoint
 from model.load import Model, load_model
+from model.predictor import open_endpoint
 from model.preprocessing import preprocessing_of
 
 
@@ -59,17 +62,39 @@ class Request:
     @contextmanager
     def model(self) -> Iterator[tuple[Model, Path]]:
         """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
+        with self._unpacked() as folder:
+            with self.timed("load"):
+                model = load_model(folder)
+            yield model, folder
+
+    @contextmanager
+    def predictor(self) -> Iterator[tuple[Model | Endpoint, Path]]:
+        """Who is asked about rows: `model`, or the policy's endpoint, for which nothing is loaded.
+
+        An endpoint takes the features' columns as they are, `{name: batch.columns[name] for name in table.features}`.
+        """
+        if self.policy.model.predictor == "in_process":
+            with self.model() as loaded:
+                yield loaded
+            return
+        labels = None if self.policy.task == "tabular_regression" else answered_labels(self.policy)
+        with self._unpacked() as folder, ExitStack() as stack:
+            with self.timed("endpoint"):
+                endpoint = stack.enter_context(open_endpoint(self.policy.model, labels, self.folders))
+            yield endpoint, folder
+
+    @contextmanager
+    def _unpacked(self) -> Iterator[Path]:
+        """The archive's folder; what is hostile in the archive is refused, whoever is asked."""
         if not self.archive.exists():
             raise BadSettings(f"no {self.archive}: the job has no input `model`")
         with TemporaryDirectory(prefix="model-") as temporary:
             folder = Path(temporary) / "model"
             with self.timed("unpack"):
                 unpack(self.archive, folder)
-            with self.timed("load"):
-                model = load_model(folder)
-            yield model, folder
+            yield folder
 
-    def facts(self, model: Model, folder: Path) -> ModelFacts:
+    def facts(self, model: Model | Endpoint, folder: Path) -> ModelFacts:
         return ModelFacts(
             format=model.format,
             runtime=model.runtime,

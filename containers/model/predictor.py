@@ -1,0 +1,40 @@
+"""Who is asked when the policy says `predictor: endpoint`: an endpoint of that name, or one made for this job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from assay.errors import BadPolicy, BadSettings
+from assay.policy import ModelOptions
+from job.described import described_job
+from job.folders import Folders
+from model.endpoint import Endpoint, runtime_client
+from model.shadow import sagemaker_client, shadow_endpoint
+
+
+@contextmanager
+def open_endpoint(options: ModelOptions, labels: Mapping[str, int] | None, folders: Folders) -> Iterator[Endpoint]:
+    """An endpoint that answers; a shadow endpoint is deleted at the end of the block.
+
+    Args:
+        options: the policy's.
+        labels: a label as it is answered → its class; None for a regression.
+        folders: of the job, which a shadow endpoint is named for.
+
+    Raises:
+        BadPolicy: nothing says what a shadow endpoint runs on.
+        BadSettings: one is needed, and this is no SageMaker job.
+    """
+    job = described_job(folders)
+    client = runtime_client(None if job is None else job.region)
+    if options.endpoint_name is not None:
+        yield Endpoint(options.endpoint_name, options, labels, client)
+        return
+    if job is None:
+        raise BadSettings(f"no {folders.config}: only a SageMaker job makes an endpoint; say model.endpoint_name")
+    instance_type = options.instance_type or job.instance_type
+    if instance_type is None:
+        raise BadPolicy("say model.instance_type: the job has several to choose from, its endpoint needs one")
+    with shadow_endpoint(job.name, instance_type, sagemaker_client(job.region)) as name:
+        yield Endpoint(name, options, labels, client)
