@@ -1,4 +1,4 @@
-"""Rows of a CSV file, in a stream: memory stays flat however long the file is."""
+"""Rows of a CSV file with their lines: all that a small file needs, and what names the line of a large one."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class CsvFile:
     header: tuple[str, ...]
     skip: int
     """Lines of header in the file: 1, or 0 where the header is not in it."""
+    has_rows: bool
+    """Whether anything follows the header."""
 
     def column(self, name: str | int, meaning: str) -> int:
         """The place of a column, by its header or its 0-based place; raises BadData with the columns there are."""
@@ -53,14 +55,22 @@ class CsvFile:
                 raise BadData(row.problem)
             yield row
 
-    def every_row(self) -> Iterator[Row]:
+    def check(self) -> None:
+        """Raises BadData, as `every_row` does, for what is wrong anywhere in the file."""
+        for _ in self.every_row():
+            pass
+
+    def every_row(self, *, strict: bool = True) -> Iterator[Row]:
         """The rows after the header, those with a problem too, for who counts them.
+
+        Args:
+            strict: quotes that are not closed, or closed too early, are no CSV; else what follows is taken as it is.
 
         Raises:
             BadData: the file is no UTF-8 or no CSV; names the line.
         """
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=strict)
             try:
                 for number, cells in enumerate(reader):
                     if number < self.skip or not cells:
@@ -86,7 +96,9 @@ def open_csv(path: Path, headers: Sequence[str] | None = None) -> CsvFile:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            first = next(csv.reader(file, strict=True), None)
+            reader = csv.reader(file, strict=True)
+            first = next(reader, None)
+            after = next(filter(None, csv.reader(file)), None)
     except UnicodeDecodeError as error:
         raise BadData(f"{path.name}: not UTF-8: {error}") from error
     except csv.Error as error:
@@ -97,4 +109,5 @@ def open_csv(path: Path, headers: Sequence[str] | None = None) -> CsvFile:
     twice = {name for name in header if header.count(name) > 1}
     if twice:
         raise BadData(f"{path.name}: the header names {', '.join(sorted(map(repr, twice)))} twice")
-    return CsvFile(path, header, skip=1 if tuple(first) == header else 0)
+    skip = 1 if tuple(first) == header else 0
+    return CsvFile(path, header, skip, has_rows=not skip or after is not None)
