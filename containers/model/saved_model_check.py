@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from assay.errors import BadModel
+from model.assets import Place, check_assets, functions_named, names_of, own_vocabularies
 from model.operations import COMPUTATION
 
 _RESTORING = frozenset({"RestoreV2"})
@@ -15,11 +16,15 @@ _RUN_ON_LOADING = ("saved_model_main_op", "legacy_init_op")
 _SHOWN = 10
 
 
-def check_saved_model(folder: Path) -> None:
-    """Raises BadModel when the model could do more than compute, and names the operations that could.
+def check_saved_model(folder: Path) -> Any:
+    """The SavedModel's protocol buffer, after it was looked through.
 
     Operations that read and write checkpoints are in every SavedModel. They are accepted in the part that saves and
-    restores the variables, where nothing that answers or initialises can reach them.
+    restores the variables, where nothing that answers or initialises can reach them. Tables may be filled from the
+    model's own assets.
+
+    Raises:
+        BadModel: the model could do more than compute; names the operations that could.
     """
     from tensorflow.python.saved_model.loader_impl import parse_saved_model  # what TensorFlow's own loader reads with
 
@@ -27,21 +32,25 @@ def check_saved_model(folder: Path) -> None:
         model = parse_saved_model(str(folder))
     except OSError as error:
         raise BadModel("saved_model.pb is damaged: it is no SavedModel") from error
-    found = sorted({operation for graph in model.meta_graphs for operation in _forbidden(graph)})
+    found: set[str] = set()
+    for graph in model.meta_graphs:
+        check_assets(folder, graph)
+        found.update(_forbidden(graph, own_vocabularies(graph, alone=len(model.meta_graphs) == 1)))
     if found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise BadModel(
-            f"operations that are not accepted: {', '.join(found[:_SHOWN])}{more}; accepted are those that compute, "
-            "and touch no file, network, process or Python"
+            f"operations that are not accepted: {', '.join(sorted(found)[:_SHOWN])}{more}; accepted are those that "
+            "compute, and touch no file, network, process or Python"
         )
+    return model
 
 
-def _forbidden(meta_graph: Any) -> Iterator[str]:
-    """The operations of a MetaGraphDef that are not accepted where they stand."""
+def _forbidden(meta_graph: Any, own: set[Place]) -> Iterator[str]:
+    """The operations of a MetaGraphDef that are not accepted where they stand; those at `own` are."""
     nodes = {node.name: node for node in meta_graph.graph_def.node}
     functions = {function.signature.name: function for function in meta_graph.graph_def.library.function}
     signatures = meta_graph.signature_def.values()
-    outputs = [tensor.name for signature in signatures for tensor in signature.outputs.values()]
+    outputs = [name for signature in signatures for info in signature.outputs.values() for name in names_of(info)]
     initial = [name for key in _RUN_ON_LOADING for name in meta_graph.collection_def[key].node_list.value]
     run = _upstream(nodes, [*outputs, *initial])
     restoring = _upstream(nodes, [meta_graph.saver_def.restore_op_name]) - run
@@ -54,13 +63,25 @@ def _forbidden(meta_graph: Any) -> Iterator[str]:
     other_functions = functions.keys() - saver_functions
 
     for accepted, part in (
-        (COMPUTATION, [nodes[name] for name in others]),
-        (COMPUTATION, [node for name in other_functions for node in functions[name].node_def]),
-        (COMPUTATION | _RESTORING, [nodes[name] for name in restoring]),
-        (COMPUTATION | _SAVING, [nodes[name] for name in saving]),
-        (COMPUTATION | _SAVING, [node for name in saver_functions for node in functions[name].node_def]),
+        (COMPUTATION, _in_graph(nodes, others)),
+        (COMPUTATION, _in_functions(functions, other_functions)),
+        (COMPUTATION | _RESTORING, _in_graph(nodes, restoring)),
+        (COMPUTATION | _SAVING, _in_graph(nodes, saving)),
+        (COMPUTATION | _SAVING, _in_functions(functions, saver_functions)),
     ):
-        yield from (node.op for node in part if node.op not in accepted and node.op not in functions)
+        yield from (
+            node.op
+            for function, node in part
+            if node.op not in accepted and node.op not in functions and (function, node.name) not in own
+        )
+
+
+def _in_graph(nodes: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    return (("", nodes[name]) for name in names)
+
+
+def _in_functions(functions: dict[str, Any], names: Iterable[str]) -> Iterator[tuple[str, Any]]:
+    return ((name, node) for name in names for node in functions[name].node_def)
 
 
 def _upstream(nodes: dict[str, Any], names: Iterable[str]) -> set[str]:
@@ -80,11 +101,7 @@ def _called(functions: dict[str, Any], nodes: Iterable[Any], names: Iterable[str
     found = set(names) & functions.keys()
     waiting = [*nodes, *(node for name in found for node in functions[name].node_def)]
     while waiting:
-        node = waiting.pop()
-        called = {node.op}
-        for value in node.attr.values():
-            called.add(value.func.name)
-            called.update(function.name for function in value.list.func)
+        called = functions_named(waiting.pop())
         for name in (called & functions.keys()) - found:
             found.add(name)
             waiting.extend(functions[name].node_def)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,21 +87,217 @@ def test_an_operation_that_reaches_beyond_the_model_is_named(tmp_path: Path, fun
         load_model(tmp_path)
 
 
-def test_an_initialiser_is_looked_into_too(tmp_path: Path) -> None:
+WORDS = np.array(["good", "bad", "other"], object)
+
+
+def table_of(file: Path) -> Any:
     import tensorflow as tf
 
-    file = tmp_path / "words.txt"
-    file.write_text("a 1\nb 2\n")
-    table = tf.lookup.StaticHashTable(
-        tf.lookup.TextFileInitializer(str(file), tf.string, 0, tf.int64, 1, delimiter=" "), -1
+    whole, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+    return tf.lookup.StaticHashTable(
+        tf.lookup.TextFileInitializer(str(file), tf.string, whole, tf.int64, number), default_value=-1
     )
+
+
+def save_with_vocabulary(folder: Path) -> None:
+    import tensorflow as tf
+
+    file = folder.parent / "words.txt"
+    file.write_text("bad\ngood\n")
     module = tf.Module()
-    module.table = table
+    module.table = table_of(file)
     module.serve = tf.function(
-        lambda x: {"y": table.lookup(x)}, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
+        lambda x: {"y": module.table.lookup(x)}, input_signature=[tf.TensorSpec([None], tf.string)], autograph=False
     )
-    tf.saved_model.save(module, str(tmp_path / "1"), signatures={"serving_default": module.serve})
-    with pytest.raises(BadModel, match="InitializeTableFromTextFileV2"):
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.serve})
+    file.write_text("elsewhere\n")
+
+
+def save_again(folder: Path) -> None:
+    """As who takes a published model into their own does: the initialiser is called by another function."""
+    import tensorflow as tf
+
+    save_with_vocabulary(folder.parent / "published")
+    loaded = tf.saved_model.load(str(folder.parent / "published"))
+    tf.saved_model.save(loaded, str(folder), signatures=loaded.signatures)
+    shutil.rmtree(folder.parent / "published")
+
+
+def save_a_lookup_layer(folder: Path) -> None:
+    import tensorflow as tf
+
+    file = folder.parent / "words.txt"
+    file.write_text("bad\ngood\n")
+    lookup = tf.keras.layers.StringLookup(vocabulary=str(file), num_oov_indices=1)
+    words = tf.keras.Input((), dtype="string", name="x")
+    tf.keras.Model(words, {"y": lookup(words)}).export(str(folder), verbose=False)
+
+
+def save_with_sessions(folder: Path, file: Path | None = None, when: str = "initialised") -> None:
+    """As TensorFlow 1 did. `file`: a path that is no asset; `when`: "asked" fills the table for each answer too."""
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    words = folder.parent / "words.txt"
+    words.write_text("bad\ngood\n")
+    with v1.Graph().as_default(), v1.Session() as session:
+        path = tf.constant(str(words if file is None else file), name="path")
+        whole, number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
+        source = tf.lookup.TextFileInitializer(path, tf.string, whole, tf.int64, number)
+        table = v1.lookup.StaticHashTable(source, -1)
+        x = v1.placeholder(tf.string, [None], name="x")
+        with tf.control_dependencies([table.initializer] if when == "asked" else []):
+            y = tf.identity(table.lookup(x))
+        if file is None:
+            session.run(v1.tables_initializer())
+        builder = v1.saved_model.Builder(str(folder))
+        info = v1.saved_model.build_tensor_info
+        signature = v1.saved_model.build_signature_def({"x": info(x)}, {"y": info(y)}, "tensorflow/serving/predict")
+        builder.add_meta_graph_and_variables(
+            session,
+            ["serve"],
+            {"serving_default": signature},
+            assets_collection=[path] if file is None else None,
+            main_op=v1.tables_initializer(),
+        )
+        builder.save()
+    words.unlink()
+
+
+@pytest.mark.parametrize(
+    ("save_it", "expected"),
+    [
+        (save_with_vocabulary, [1, 0, -1]),
+        (save_again, [1, 0, -1]),
+        (save_with_sessions, [1, 0, -1]),
+        (save_a_lookup_layer, [2, 1, 0]),
+    ],
+)
+def test_a_vocabulary_in_the_models_own_assets_is_read(tmp_path: Path, save_it: Any, expected: list[int]) -> None:
+    (tmp_path / "made").mkdir()
+    save_it(tmp_path / "made/1")
+    shutil.move(tmp_path / "made/1", tmp_path / "in")
+    np.testing.assert_array_equal(load_model(tmp_path / "in").predict(WORDS)[:, 0], expected)
+
+
+def forge(folder: Path, change: Any) -> None:
+    """Change a SavedModel's only MetaGraphDef."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    model = SavedModel()
+    model.ParseFromString((folder / "saved_model.pb").read_bytes())
+    change(model.meta_graphs[0])
+    (folder / "saved_model.pb").write_bytes(model.SerializeToString())
+
+
+def initialiser(graph: Any) -> Any:
+    """The function that fills the table."""
+    return next(
+        function
+        for function in graph.graph_def.library.function
+        if any(node.op == "InitializeTableFromTextFileV2" for node in function.node_def)
+    )
+
+
+def path_constant(node: Any, name: str) -> None:
+    node.name, node.op = name, "Const"
+    node.attr["dtype"].type = 7  # DT_STRING
+    node.attr["value"].tensor.dtype = 7
+    node.attr["value"].tensor.string_val.append(b"/etc/passwd")
+    node.attr["value"].tensor.tensor_shape.SetInParent()
+
+
+def constant_in_the_function(graph: Any) -> None:
+    function = initialiser(graph)
+    path_constant(function.node_def.add(), "evil")
+    next(node for node in function.node_def if node.op.startswith("InitializeTable")).input[1] = "evil:output:0"
+
+
+def constant_bound_to_the_function(graph: Any) -> None:
+    saved = graph.object_graph_def.concrete_functions[initialiser(graph).signature.name]
+    kinds = [node.WhichOneof("kind") for node in graph.object_graph_def.nodes]
+    saved.bound_inputs[:] = [kinds.index("constant") if kinds[n] == "asset" else n for n in saved.bound_inputs]
+
+
+def asset_with_a_path_of_its_own(graph: Any) -> None:
+    """TensorFlow sets an asset's children as its attributes: `_path` would be a constant."""
+    nodes = graph.object_graph_def.nodes
+    kinds = [node.WhichOneof("kind") for node in nodes]
+    nodes[kinds.index("asset")].children.add(node_id=kinds.index("constant"), local_name="_path")
+
+
+def asset_of_a_class_of_its_own(graph: Any) -> None:
+    nodes = graph.object_graph_def.nodes
+    nodes[[node.WhichOneof("kind") for node in nodes].index("asset")].registered_name = "tf.TrackableConstant"
+
+
+def called_with_a_constant(graph: Any) -> None:
+    called = initialiser(graph)
+    arguments = [argument.name for argument in called.signature.input_arg]
+    caller = graph.graph_def.library.function.add()
+    caller.CopyFrom(called)
+    caller.signature.name = "caller"
+    del caller.node_def[:]
+    path_constant(caller.node_def.add(), "evil")
+    call = caller.node_def.add(name="call", op="StatefulPartitionedCall")
+    call.attr["f"].func.name = called.signature.name
+    types = {argument.name: argument.type for argument in called.signature.input_arg}
+    call.input.extend("evil:output:0" if types[name] == 7 else name for name in arguments)
+
+
+def function_named_as_an_operation(graph: Any) -> None:
+    function = graph.graph_def.library.function.add()
+    function.CopyFrom(initialiser(graph))
+    function.signature.name = "Identity"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        constant_in_the_function,
+        constant_bound_to_the_function,
+        asset_with_a_path_of_its_own,
+        asset_of_a_class_of_its_own,
+        called_with_a_constant,
+        function_named_as_an_operation,
+    ],
+)
+def test_a_vocabulary_at_any_other_path_is_refused(tmp_path: Path, change: Any) -> None:
+    save_with_vocabulary(tmp_path / "1")
+    forge(tmp_path / "1", change)
+    with pytest.raises(BadModel, match="operations that are not accepted: InitializeTableFromTextFileV2"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../../../../../../../../etc/passwd", "file:///etc/passwd", "none.txt"]
+)
+@pytest.mark.parametrize("save_it", [save_with_vocabulary, save_with_sessions])
+def test_an_asset_outside_the_models_assets_is_refused(tmp_path: Path, save_it: Any, name: str) -> None:
+    save_it(tmp_path / "1")
+
+    def rename(graph: Any) -> None:
+        from tensorflow.core.protobuf.meta_graph_pb2 import AssetFileDef
+
+        for asset in graph.asset_file_def:
+            asset.filename = name
+        for packed in graph.collection_def["saved_model_assets"].any_list.value:
+            asset = AssetFileDef()
+            packed.Unpack(asset)
+            asset.filename = name
+            packed.Pack(asset)
+
+    forge(tmp_path / "1", rename)
+    with pytest.raises(BadModel, match=rf"the asset '{re.escape(name)}' is not accepted"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(("file", "when"), [(Path("/etc/passwd"), "initialised"), (None, "asked")])
+def test_a_table_of_tensorflow_1s_era_is_filled_from_its_assets_only(
+    tmp_path: Path, file: Path | None, when: str
+) -> None:
+    save_with_sessions(tmp_path / "1", file, when)
+    with pytest.raises(BadModel, match="operations that are not accepted: InitializeTableFromTextFileV2"):
         load_model(tmp_path)
 
 
