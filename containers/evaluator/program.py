@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from assay.errors import BadPolicy, BadSettings
 from assay.not_yet import check_is_built
 from assay.policy import Policy
-from assay.run import Run
+from assay.run import Champion, Run
 from evaluator.images_job import evaluate_images
 from evaluator.outputs import Outputs
 from evaluator.request import Request
@@ -26,22 +26,27 @@ def main(root: Path) -> int:
 
 def evaluate(folders: Folders, progress: Progress) -> None:
     """Read what is asked for, and do it."""
-    request = Request(folders, progress, read_policy_of(folders), Outputs(folders.output))
+    policy, champion = read_run_of(folders)
+    request = Request(folders, progress, policy, Outputs(folders.output), champion)
     report = evaluate_images(request) if request.policy.task == "image_classification" else evaluate_rows(request)
     # last: whoever finds the report finds all the rest
     request.outputs.record("report.json", report)
 
 
-def read_policy_of(folders: Folders) -> Policy:
-    """The policy in run.json; raises BadSettings when there is none, NotYet when it asks for what is not built."""
+def read_run_of(folders: Folders) -> tuple[Policy, Champion | None]:
+    """What run.json says: the policy, and the champion of the run's start.
+
+    Raises:
+        BadSettings, BadPolicy, NotYet: there is none, it has no policy, or one that asks for what is not built.
+    """
     file = folders.input("run") / "run.json"
     try:
-        policy = Run.model_validate_json(file.read_bytes()).policy
+        run = Run.model_validate_json(file.read_bytes())
     except FileNotFoundError as error:
         raise BadSettings(f"no {file}: the job has no input `run`") from error
     except ValidationError as error:
         raise BadSettings(f"{file}: not a run: {error}") from error
-    if policy is None:
+    if run.policy is None:
         raise BadPolicy("run.json holds no policy")
-    check_is_built(policy)
-    return policy
+    check_is_built(run.policy)
+    return run.policy, run.champion

@@ -13,6 +13,7 @@ from assay.errors import BadData, BadSettings
 from assay.evaluation import ModelFacts
 from assay.layout import ARCHIVE_NAME
 from assay.policy import Policy, Preprocessing
+from assay.run import Champion
 from evaluator.labels import answered_labels
 from evaluator.outputs import Outputs
 from job.folders import Folders
@@ -32,12 +33,16 @@ class Request:
     progress: Progress
     policy: Policy
     outputs: Outputs
+    champion: Champion | None = None
+    """Of the run's start; what it left behind is the input `champion`."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Wall time of each part, filled as they end."""
+    other_archive: Path | None = None
+    """Asked in place of the job's own: the champion's."""
 
     @property
     def archive(self) -> Path:
-        return self.folders.input("model") / ARCHIVE_NAME
+        return self.other_archive or self.folders.input("model") / ARCHIVE_NAME
 
     @property
     def dataset(self) -> Path:
