@@ -48,6 +48,21 @@ examples:
   assay run birds.keras --policy assay.yaml --map s3://lake/birds=./copy-of-birds
 """
 
+REJUDGE_DESCRIPTION = """\
+Decides a run again from the numbers that it left behind: no job, no model, no data. For a gate that was set too high
+or too low, or a policy that is being thought about.
+
+A run in S3 is read with your own AWS credentials, and nothing is written there.
+"""
+
+REJUDGE_EXAMPLES = """\
+exit codes: 0 passed or not judged, 1 failed, 2 no such run or no numbers, 3 inconclusive
+
+examples:
+  assay rejudge assay-results/runs/birds/<run> --policy stricter.yaml
+  assay rejudge s3://archives/runs/birds/<run>/ --json
+"""
+
 SCHEMA_DESCRIPTION = "Prints the JSON Schema of assay.yaml: an editor completes, explains and checks a policy by it."
 
 SCHEMA_EXAMPLES = """\
@@ -156,6 +171,21 @@ def parser() -> argparse.ArgumentParser:
     )
     other.set_defaults(action=run)
 
+    again = commands.add_parser(
+        "rejudge",
+        help="decide a run again, by another policy",
+        description=REJUDGE_DESCRIPTION,
+        epilog=REJUDGE_EXAMPLES,
+        **RAW,
+    )
+    again.add_argument(
+        "run", metavar="RUN", help="a run's folder: in the results folder, or s3://…/runs/<model>/<run>/"
+    )
+    again.add_argument("--policy", type=Path, metavar="FILE", help="what decides; by default what decided then")
+    again.add_argument("--json", action="store_true", help="verdict and gates as JSON")
+    again.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+    again.set_defaults(action=rejudge)
+
     schema = commands.add_parser(
         "schema", help="print the policy's JSON Schema", description=SCHEMA_DESCRIPTION, epilog=SCHEMA_EXAMPLES, **RAW
     )
@@ -205,6 +235,13 @@ def run(options: argparse.Namespace) -> int:
     if options.open:
         open_in_browser(report)
     return code
+
+
+def rejudge(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+    from assay_local.rejudge import rejudge
+
+    return rejudge(options.run, options.policy, Console(), as_json=options.json)
 
 
 def print_schema(_: argparse.Namespace) -> int:
