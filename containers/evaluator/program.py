@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from assay.errors import BadPolicy, BadSettings
+from assay.evaluation import EvaluationReport
 from assay.not_yet import check_is_built
 from assay.policy import Policy
 from assay.run import Champion, Run
@@ -28,9 +29,14 @@ def evaluate(folders: Folders, progress: Progress) -> None:
     """Read what is asked for, and do it."""
     policy, champion = read_run_of(folders)
     request = Request(folders, progress, policy, Outputs(folders.output), champion)
-    report = evaluate_images(request) if request.policy.task == "image_classification" else evaluate_rows(request)
+    report = report_of(request)
     # last: whoever finds the report finds all the rest
     request.outputs.record("report.json", report)
+
+
+def report_of(request: Request) -> EvaluationReport:
+    """Evaluate by the policy's task."""
+    return evaluate_images(request) if request.policy.task == "image_classification" else evaluate_rows(request)
 
 
 def read_run_of(folders: Folders) -> tuple[Policy, Champion | None]:

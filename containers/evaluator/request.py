@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +39,8 @@ class Request:
     """Wall time of each part, filled as they end."""
     other_archive: Path | None = None
     """Asked in place of the job's own: the champion's."""
+    only: Collection[int] | None = None
+    """The places in the data that the model is asked about, from 0; None: all. `assay validate` tries a few."""
 
     @property
     def archive(self) -> Path:
@@ -69,7 +71,7 @@ class Request:
         """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
         with self._unpacked() as folder:
             with self.timed("load"):
-                model = load_model(folder)
+                model = load_model(folder).asked_by(self.policy.model)
             yield model, folder
 
     @contextmanager
