@@ -40,7 +40,17 @@ class Batch:
     problems: Sequence[str]
     """A sentence for each row that could not be read: `adult.csv, line 17: age is 'x', expected a finite number`."""
     contents: pa.StringArray
-    """(n,): all that a row holds, as one text."""
+    """(n,): all that a row holds but label, id and weight, as one text."""
+
+    def at(self, places: NDArray[np.int64]) -> Batch:
+        """Some of its rows; the sentences stay."""
+        return Batch(
+            self.rows[places],
+            {name: values[places] for name, values in self.columns.items()},
+            {name: missing[places] for name, missing in self.missing.items()},
+            self.problems,
+            self.contents.take(pa.array(places)),
+        )
 
     def fingerprints(self) -> NDArray[np.uint8]:
         """(n, 32): SHA-256 of each row's content, by which two runs know the rows that they share."""
@@ -88,6 +98,7 @@ class Table:
         if not self.features:
             raise BadData(f"{self._name}: no feature is left among {', '.join(self.header)}")
         self._needed = {self.label, self.weight, *self.features}
+        self._said_apart = {self.label, self.weight, self.id}
         self._said = self._said_types(data, numeric_label)
         self._unknown = _Unknown(data.missing)
 
@@ -195,15 +206,28 @@ class Table:
         for place in np.flatnonzero(bad).tolist():
             column = next(name for name, fault in faults.items() if fault[place])
             sentences[int(portion.rows[place])] = self._sentence(file, portion, place, column)
-        good = slice(None) if not bad.any() else np.flatnonzero(~bad)
-        contents = _contents(portion, self.header)
-        return Batch(
-            rows=first + portion.rows[good],
-            columns={name: cells.values[good] for name, cells in read.items()},
-            missing={name: cells.missing[good] for name, cells in read.items()},
+        batch = Batch(
+            rows=first + portion.rows,
+            columns={name: cells.values for name, cells in read.items()},
+            missing={name: cells.missing for name, cells in read.items()},
             problems=[sentences[row] for row in sorted(sentences)],
-            contents=contents if isinstance(good, slice) else contents.take(pa.array(good)),
+            contents=_contents(portion, [name for name in self.header if name not in self._said_apart]),
         )
+        return batch.at(np.flatnonzero(~bad)) if bad.any() else batch
+
+    def cells(self, rows: Collection[int]) -> dict[int, dict[str, str]]:
+        """Some rows as they stand in the files: place → column → text, "" where there is nothing."""
+        wanted, last = np.array(sorted(rows), dtype=np.int64), max(rows, default=-1)
+        found: dict[int, dict[str, str]] = {}
+        for _, first, portion in self._portions():
+            places = np.flatnonzero(np.isin(first + portion.rows, wanted))
+            texts = {name: _as_text(column.take(pa.array(places))) for name, column in portion.columns.items()}
+            cells = {name: text.fill_null("").to_pylist() for name, text in texts.items()}
+            for number, place in enumerate(places.tolist()):
+                found[first + int(portion.rows[place])] = {name: column[number] for name, column in cells.items()}
+            if len(portion.rows) and first + portion.rows[-1] >= last:
+                break
+        return found
 
     def _read(self, portion: Portion, name: str, type: ColumnType) -> _Cells:
         column = portion.columns[name]

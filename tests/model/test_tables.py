@@ -80,12 +80,22 @@ def test_each_format_gives_the_same_typed_columns(tmp_path: Path, name: str) -> 
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
-def test_a_row_is_known_by_the_sha_256_of_its_content_wherever_it_stands(tmp_path: Path, name: str) -> None:
-    rows = [[1, "a"], [2, "b"], [1, "a"], [1, "ab"]]
-    table = open_table([write(tmp_path / name, rows, ["x", "label"])], data())
-    marks = [mark for batch in table.batches(3) for mark in batch.fingerprints()]
-    assert marks[0].tobytes() == marks[2].tobytes() == hashlib.sha256(b"1\0a").digest()
-    assert len({mark.tobytes() for mark in marks}) == 3
+def test_a_row_is_known_by_the_sha_256_of_its_content_whatever_it_is_called(tmp_path: Path, name: str) -> None:
+    rows = [["r1", 1, "a", "u"], ["r2", 2, "b", "u"], ["r3", 1, "a", "v"], ["r4", 1, "ab", "u"]]
+    table = open_table([write(tmp_path / name, rows, ["key", "x", "y", "label"])], data(id="key"))
+    marks = [mark.tobytes() for batch in table.batches(3) for mark in batch.fingerprints()]
+    assert marks[0] == marks[2] == hashlib.sha256(b"1\0a").digest()
+    assert len(set(marks)) == 3
+
+
+def test_some_rows_again_as_they_stand_in_the_file(tmp_path: Path) -> None:
+    path = lines(tmp_path / "x.csv", "a,label", "1.50,x", "2", "?,y", "3,")
+    table = open_table([path], data(missing=["?"]))
+    assert table.cells({3, 0, 2}) == {
+        0: {"a": "1.50", "label": "x"},
+        2: {"a": "?", "label": "y"},
+        3: {"a": "3", "label": ""},
+    }
 
 
 def test_a_column_of_numbers_stays_one_and_its_bad_cells_are_named(tmp_path: Path) -> None:
