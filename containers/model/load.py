@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import re
@@ -14,8 +15,10 @@ from numpy.typing import NDArray
 
 from assay.errors import BadModel
 from assay.evaluation import Tensor
+from assay.policy import ModelOptions
 from model.archive import shown
 from model.features import Inputs
+from model.keras_check import check_keras_file
 from model.saved_model_check import check_saved_model
 
 ACCEPTED = "a SavedModel folder (saved_model.pb), a .keras file or a .h5 file"
@@ -37,6 +40,9 @@ class Model:
         outputs: likewise.
         format: `SavedModel`, `Keras` or `HDF5`.
         runtime: what computes, for people.
+        runtime_reason: why this and not a faster one, or the other way round; None before it was asked.
+        graph: TensorFlow's function of the tensors of `inputs` to those of `outputs`, in their order; None where no
+            TensorFlow is behind it.
     """
 
     def __init__(
@@ -47,6 +53,7 @@ class Model:
         format: str,
         runtime: str,
         scores: str | None = None,
+        graph: Any = None,
     ) -> None:
         """`scores` names the output that is the scores; by default its name or its dtype tells."""
         self.function = function
@@ -54,6 +61,8 @@ class Model:
         self.outputs = tuple(outputs)
         self.format = format
         self.runtime = runtime
+        self.runtime_reason: str | None = None
+        self.graph = graph
         self._scores = scores
 
     def with_scores(self, output: str) -> Model:
@@ -61,7 +70,20 @@ class Model:
         names = [tensor.name for tensor in self.outputs]
         if output not in names:
             raise BadModel(f"the model has no output {output!r}; found {', '.join(names)}")
-        return Model(self.function, self.inputs, self.outputs, self.format, self.runtime, output)
+        model = copy.copy(self)
+        model._scores = output
+        return model
+
+    def with_runtime(self, function: Callable[[Arrays], Arrays], runtime: str, reason: str) -> Model:
+        """The same model, computed by another function."""
+        model = copy.copy(self)
+        model.function, model.runtime, model.runtime_reason = function, runtime, reason
+        return model
+
+    def asked_by(self, options: ModelOptions) -> Model:
+        """The same model, its scores being the output that a policy names; raises BadModel with those there are."""
+        named = [name for name in (options.probability, options.predicted_label) if isinstance(name, str)]
+        return self.with_scores(named[0]) if named else self
 
     @property
     def scores(self) -> Tensor:
@@ -182,14 +204,13 @@ def load_model(folder: Path) -> Model:
     name = shown(found.relative_to(folder).as_posix() or ".")
     # TensorFlow logs its machine to standard error; it reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # same bytes on every machine
     try:
         return _load_saved_model(found) if found.is_dir() else _load_keras(found)
     except BadModel as error:
         raise BadModel(f"{name}: {error}") from error
     except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError, RuntimeError) as error:
         # what Keras and TensorFlow raise for files they do not understand
-        raise BadModel(f"{name}: TensorFlow cannot load it: {_first_line(error)}") from error
+        raise BadModel(f"{name}: TensorFlow cannot load it: {_reason(error)}") from error
 
 
 def _find(folder: Path) -> Path:
@@ -219,14 +240,17 @@ def _find(folder: Path) -> Path:
 def _load_saved_model(folder: Path) -> Model:
     import tensorflow as tf  # three seconds
 
-    check_saved_model(folder)
-    loaded = tf.saved_model.load(str(folder))
-    signatures = sorted(loaded.signatures)
-    if SIGNATURE not in signatures:
-        raise BadModel(f"no signature {SIGNATURE}, found {', '.join(signatures) or 'none'}")
-    function = loaded.signatures[SIGNATURE]
-    inputs = [_tensor(name, spec) for name, spec in sorted(function.structured_input_signature[1].items())]
+    tags = _tags(check_saved_model(folder))
+    loaded = tf.saved_model.load(str(folder), tags=tags)
+    signature = _signature(sorted(loaded.signatures))
+    function = loaded.signatures[signature]
+    specs = dict(sorted(function.structured_input_signature[1].items()))
+    inputs = [_tensor(name, spec) for name, spec in specs.items()]
     outputs = [_tensor(name, spec) for name, spec in sorted(function.structured_outputs.items())]
+
+    def answer(*tensors: Any) -> Any:
+        answers = function(**dict(zip(specs, tensors, strict=True)))
+        return [answers[tensor.name] for tensor in outputs]
 
     def ask(arrays: Arrays) -> Arrays:
         answers = function(**{name: tf.constant(array) for name, array in arrays.items()})
@@ -234,14 +258,36 @@ def _load_saved_model(folder: Path) -> Model:
 
     # the loaded object must live as long as its function
     ask.keep = loaded  # type: ignore[attr-defined]
-    return Model(
-        _failing_clearly(ask), inputs, outputs, "SavedModel", f"TensorFlow {tf.__version__}, signature {SIGNATURE}"
-    )
+    runtime = f"TensorFlow {tf.__version__}, signature {signature}"
+    graph = tf.function(answer, input_signature=list(specs.values()), autograph=False)
+    return Model(_failing_clearly(ask), inputs, outputs, "SavedModel", runtime, graph=graph)
+
+
+def _tags(saved: Any) -> list[str] | None:
+    """Those of the graph that is loaded; None where there is only one graph."""
+    graphs = [sorted(graph.meta_info_def.tags) for graph in saved.meta_graphs]
+    if len(graphs) == 1:
+        return None
+    if graphs.count(["serve"]) == 1:
+        return ["serve"]
+    found = ", ".join("+".join(tags) for tags in graphs) or "none"
+    raise BadModel(f"expected one graph, or one with the tag serve alone; found {found}")
+
+
+def _signature(found: Sequence[str]) -> str:
+    """The signature that is asked: `serving_default`, the only one, or what TensorFlow 1 called it."""
+    if len(found) == 1:
+        return found[0]
+    for name in (SIGNATURE, "predict", "classify"):
+        if name in found:
+            return name
+    raise BadModel(f"no signature {SIGNATURE}, found {', '.join(found) or 'none'}")
 
 
 def _load_keras(file: Path) -> Model:
     import tensorflow as tf  # three seconds
 
+    check_keras_file(file)
     # safe mode refuses Lambda layers and other code in the file
     loaded = tf.keras.models.load_model(file, compile=False, safe_mode=True)
     if not loaded.inputs:
@@ -268,7 +314,7 @@ def _load_keras(file: Path) -> Model:
 
     format = "Keras" if file.suffix == ".keras" else "HDF5"
     runtime = f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}"
-    return Model(_failing_clearly(ask), inputs, outputs, format, runtime)
+    return Model(_failing_clearly(ask), inputs, outputs, format, runtime, graph=function)
 
 
 def _failing_clearly(ask: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
@@ -279,7 +325,7 @@ def _failing_clearly(ask: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arra
         try:
             return ask(arrays)
         except tf.errors.OpError as error:
-            raise BadModel(f"the model fails: {_first_line(error)}") from error
+            raise BadModel(f"the model fails: {_reason(error)}") from error
 
     return asked
 
@@ -311,5 +357,8 @@ def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
     return len(found) == len(expected) and all(e is None or e == f for f, e in zip(found, expected, strict=True))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300] or type(error).__name__
+def _reason(error: Exception) -> str:
+    """The line that says why: what Keras has wrapped, else the first."""
+    text = str(error).strip()
+    lines = text.rpartition("Exception encountered: ")[2].split("\n")
+    return lines[0][:300] or type(error).__name__
