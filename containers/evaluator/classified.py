@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,11 +14,13 @@ from assay.evaluation import (
     ExplainSample,
     Metric,
     ModelFacts,
+    ReliabilityBin,
 )
 from assay.policy import Data
 from evaluator import checks, model_quality, plots
+from evaluator.calibration import reliability
 from evaluator.choose import Describe
-from evaluator.classification import Classified, classify, measure
+from evaluator.classification import Classified, classify, estimate
 from evaluator.labels import names_that_differ, positive_class, resolve_labels
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
@@ -87,20 +89,24 @@ def classified_report(
 ) -> EvaluationReport:
     """Measure, and write evaluation.json and the confusion matrix beside the report that is returned."""
     with request.timed("measure"):
-        metrics, per_class = measure(found)
+        estimates = estimate(found)
+        metrics, per_class = estimates.measured()
+        calibrated = metrics["ece"].value is not None
+        bins = reliability(found.confidence, found.right, found.weights) if calibrated else ()
     matrix: ConfusionMatrix | None = None
     drawn: tuple[str, ...] = ()
     if found.answered.all():
         matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
         with request.timed("plots"):
-            drawn = _draw(request, found, matrix, per_class)
-    request.outputs.json("evaluation.json", model_quality.classification(found, metrics))
+            drawn = _draw(request, found, matrix, per_class, bins)
+    request.outputs.json("evaluation.json", model_quality.classification(found, estimates))
     return EvaluationReport(
         task=request.policy.task,
         labels=found.labels,
         metrics=metrics,
         per_class=per_class,
         confusion=matrix,
+        reliability=bins,
         model=model,
         data=data_facts(scored, unreadable),
         findings=tuple(checks.of_classifier(found, metrics)),
@@ -115,12 +121,15 @@ def _draw(
     found: Classified,
     matrix: ConfusionMatrix,
     per_class: Mapping[str, Mapping[str, Metric]],
+    bins: Sequence[ReliabilityBin],
 ) -> tuple[str, ...]:
     pictures = {
         "confusion": plots.confusion_svg(matrix),
         "classes": plots.per_class_svg(per_class, ("recall", "precision")),
         "curves": plots.curves_svg(found.true, found.probabilities, found.labels, found.positive),
     }
+    if bins:
+        pictures["reliability"] = plots.reliability_svg(bins)
     return request.outputs.plots(pictures)
 
 

@@ -14,85 +14,98 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.evaluation import Metric
-from assay.rates import Z95
-from evaluator.classification import SEED, Classified, Counts, divide, of_confusion
-from evaluator.intervals import resample_confusion
+from evaluator.classification import Classified, Estimates
+from evaluator.intervals import Estimate, divide
+from evaluator.tally import Tally, f_beta, of_all
 
+Array = NDArray[np.float64]
 Json = dict[str, Any]
-OfCounts = Callable[[Counts], NDArray[np.float64]]
-"""(…, K, K) → (…): a metric of many confusion matrices at once; NaN where it is not defined."""
+OfTally = Callable[[Tally], Array]
+"""A metric of many tallies at once, (…); NaN where it is not defined."""
 
 CURVE_POINTS = 1000
 """Of a curve at most: the file is read by screens, and a million rows would make it 100 MB."""
 
 
-def regression(metrics: Mapping[str, Metric]) -> Json:
+def regression(estimates: Mapping[str, Estimate]) -> Json:
     """The family of a regression."""
-    found = {name: _of_metric(metrics[name]) for name in ("mae", "mse", "rmse", "r2")}
-    return {"regression_metrics": _known(found)}
+    return {
+        "regression_metrics": _known({name: _of_estimate(estimates[name]) for name in ("mae", "mse", "rmse", "r2")})
+    }
 
 
-def classification(found: Classified, metrics: Mapping[str, Metric]) -> Json:
-    """The family of two classes or of several; empty where the scores are no numbers."""
-    answered = bool(found.answered.all())
+def classification(found: Classified, estimates: Estimates) -> Json:
+    """The family of two classes or of several; empty where nothing could be measured.
+
+    The confusion matrix counts samples; every other number is weighted where the samples are.
+    """
+    family = "multiclass_classification_metrics" if found.positive is None else "binary_classification_metrics"
+    if estimates.tally is None or estimates.resampled is None:
+        return {family: {}}
     if found.positive is None:
-        return {"multiclass_classification_metrics": _multiclass(found) if answered else {}}
-    return {"binary_classification_metrics": _binary(found, found.positive, metrics["roc_auc"]) if answered else {}}
+        return {family: _multiclass(found, estimates.tally, estimates.resampled)}
+    auc = _of_estimate(estimates.metrics["roc_auc"])
+    return {family: _binary(found, found.positive, estimates.tally, estimates.resampled, auc)}
 
 
-def _multiclass(found: Classified) -> Json:
+def _multiclass(found: Classified, tally: Tally, resampled: Tally) -> Json:
     """Averages weighted by the classes' sizes; `precision`, `recall` and `f1`, which SageMaker has not, are macro."""
-    weighted: dict[str, OfCounts] = {
-        "accuracy": lambda counts: of_confusion(counts)["accuracy"],
-        "weighted_recall": lambda counts: of_confusion(counts)["recall_weighted"],
-        "weighted_precision": lambda counts: of_confusion(counts)["precision_weighted"],
-        "weighted_f0_5": lambda counts: _weighted(_f(counts, 0.5), counts),
-        "weighted_f1": lambda counts: of_confusion(counts)["f1_weighted"],
-        "weighted_f2": lambda counts: _weighted(_f(counts, 2.0), counts),
+
+    def named(name: str) -> OfTally:
+        return lambda tally: of_all(tally)[name]
+
+    def weighted_f(beta: float) -> OfTally:
+        return lambda tally: divide((f_beta(tally, beta) * tally.true).sum(axis=0), tally.true.sum(axis=0))
+
+    weighted: dict[str, OfTally] = {
+        "accuracy": named("accuracy"),
+        "weighted_recall": named("recall_weighted"),
+        "weighted_precision": named("precision_weighted"),
+        "weighted_f0_5": weighted_f(0.5),
+        "weighted_f1": weighted_f(1.0),
+        "weighted_f2": weighted_f(2.0),
     }
-    macro: dict[str, OfCounts] = {
-        "precision": lambda counts: of_confusion(counts)["precision_macro"],
-        "recall": lambda counts: of_confusion(counts)["recall_macro"],
-        "f1": lambda counts: of_confusion(counts)["f1_macro"],
-    }
+    macro = {name: named(f"{name}_macro") for name in ("precision", "recall", "f1")}
     return (
         {"confusion_matrix": _matrix(found.counts, found.labels)}
-        | _leaves(weighted | macro, found.counts)
-        | _best_constant(weighted, found.counts)
+        | _leaves(weighted | macro, tally, resampled)
+        | _best_constant(weighted, tally)
     )
 
 
-def _binary(found: Classified, positive: int, auc: Metric) -> Json:
-    def share(counts: Counts, true: int, predicted: int) -> NDArray[np.float64]:
-        """Of the samples of a class, those that were predicted as a class."""
-        return divide(counts[..., true, predicted], counts[..., true, :].sum(axis=-1), otherwise=np.nan)
+def _binary(found: Classified, positive: int, tally: Tally, resampled: Tally, auc: Json | None) -> Json:
+    def right(number: int) -> OfTally:
+        """Of the samples of a class, those that were predicted so."""
+        return lambda tally: divide(tally.right[number], tally.true[number], otherwise=np.nan)
 
-    def precision(counts: Counts) -> NDArray[np.float64]:
-        return divide(counts[..., positive, positive], counts[..., :, positive].sum(axis=-1), otherwise=np.nan)
+    def wrong(number: int) -> OfTally:
+        return lambda tally: divide(tally.true[number] - tally.right[number], tally.true[number], otherwise=np.nan)
+
+    def f(beta: float) -> OfTally:
+        return lambda tally: f_beta(tally, beta)[positive]
 
     negative = 1 - positive
-    compared: dict[str, OfCounts] = {
-        "recall": lambda counts: share(counts, positive, positive),
-        "precision": precision,
-        "accuracy": lambda counts: of_confusion(counts)["accuracy"],
-        "f0_5": lambda counts: _f(counts, 0.5)[..., positive],
-        "f1": lambda counts: _f(counts, 1.0)[..., positive],
-        "f2": lambda counts: _f(counts, 2.0)[..., positive],
+    compared: dict[str, OfTally] = {
+        "recall": right(positive),
+        "precision": lambda tally: divide(tally.right[positive], tally.predicted[positive], otherwise=np.nan),
+        "accuracy": lambda tally: of_all(tally)["accuracy"],
+        "f0_5": f(0.5),
+        "f1": f(1.0),
+        "f2": f(2.0),
     }
-    rates: dict[str, OfCounts] = {
-        "true_positive_rate": lambda counts: share(counts, positive, positive),
-        "true_negative_rate": lambda counts: share(counts, negative, negative),
-        "false_positive_rate": lambda counts: share(counts, negative, positive),
-        "false_negative_rate": lambda counts: share(counts, positive, negative),
+    rates = {
+        "true_positive_rate": right(positive),
+        "true_negative_rate": right(negative),
+        "false_positive_rate": wrong(negative),
+        "false_negative_rate": wrong(positive),
     }
     order = [negative, positive]  # SageMaker calls the two classes 0 and 1, 1 being the positive one
     return (
         {"confusion_matrix": _matrix(found.counts[np.ix_(order, order)], ("0", "1"))}
-        | _leaves(compared | rates, found.counts)
-        | _known({"auc": _of_metric(auc)})
+        | _leaves(compared | rates, tally, resampled)
+        | _known({"auc": auc})
         | _curves(found, positive)
-        | _best_constant(compared, found.counts)
+        | _best_constant(compared, tally)
     )
 
 
@@ -100,11 +113,12 @@ def _curves(found: Classified, positive: int) -> Json:
     """By scikit-learn; none of one class alone."""
     from sklearn.metrics import precision_recall_curve, roc_curve  # half a second
 
-    is_positive, scores = found.true == positive, found.probabilities[:, positive]
-    if is_positive.all() or not is_positive.any():
+    is_positive, scores, weights = found.true == positive, found.probabilities[:, positive], found.weights
+    counts = np.ones(len(scores)) if weights is None else weights
+    if not counts[is_positive].any() or not counts[~is_positive].any():
         return {}
-    false_positive, true_positive, _ = roc_curve(is_positive, scores)
-    precision, recall, _ = precision_recall_curve(is_positive, scores, drop_intermediate=True)
+    false_positive, true_positive, _ = roc_curve(is_positive, scores, sample_weight=weights)
+    precision, recall, _ = precision_recall_curve(is_positive, scores, sample_weight=weights, drop_intermediate=True)
     return {
         "receiver_operating_characteristic_curve": {
             "false_positive_rates": _thinned(false_positive),
@@ -115,28 +129,26 @@ def _curves(found: Classified, positive: int) -> Json:
     }
 
 
-def _thinned(curve: NDArray[np.float64]) -> list[float]:
+def _thinned(curve: Array) -> list[float]:
     """At most CURVE_POINTS of its points, the ends among them."""
     places = np.linspace(0, len(curve) - 1, min(len(curve), CURVE_POINTS)).round().astype(np.intp)
     points: list[float] = curve[places].tolist()
     return points
 
 
-def _leaves(functions: Mapping[str, OfCounts], counts: Counts) -> Json:
-    resampled = resample_confusion(counts, np.random.default_rng(SEED))
-    leaves = {}
-    for name, function in functions.items():
-        varied = function(resampled)
-        varied = varied[np.isfinite(varied)]
-        leaves[name] = _leaf(float(function(counts)), float(np.std(varied, ddof=1)) if len(varied) > 1 else None)
-    return _known(leaves)
+def _leaves(functions: Mapping[str, OfTally], tally: Tally, resampled: Tally) -> Json:
+    return _known(
+        {
+            name: _of_estimate(Estimate(float(function(tally)[0]), 0, function(resampled)))
+            for name, function in functions.items()
+        }
+    )
 
 
-def _best_constant(functions: Mapping[str, OfCounts], counts: Counts) -> Json:
+def _best_constant(functions: Mapping[str, OfTally], tally: Tally) -> Json:
     """What the best classifier that always gives the same answer would reach, by each metric."""
-    constant = np.zeros((len(counts), *counts.shape), dtype=np.int64)
-    for answer in range(len(counts)):
-        constant[answer, :, answer] = counts.sum(axis=1)
+    sizes = tally.true[:, 0]
+    constant = Tally(np.diag(sizes), np.repeat(tally.true, len(sizes), axis=1), np.eye(len(sizes)) * sizes.sum())
     leaves = {}
     for name, function in functions.items():
         values = function(constant)
@@ -145,13 +157,8 @@ def _best_constant(functions: Mapping[str, OfCounts], counts: Counts) -> Json:
     return _known(leaves)
 
 
-def _of_metric(metric: Metric) -> Json | None:
-    """A leaf whose deviation is that of a normal distribution with this interval."""
-    if metric.value is None:
-        return None
-    if metric.low is None or metric.high is None:
-        return _leaf(metric.value, None)
-    return _leaf(metric.value, (metric.high - metric.low) / (2 * Z95))
+def _of_estimate(estimate: Estimate) -> Json | None:
+    return _leaf(estimate.value, estimate.deviation)
 
 
 def _leaf(value: float, deviation: float | None) -> Json | None:
@@ -164,17 +171,5 @@ def _known(leaves: Mapping[str, Json | None]) -> Json:
     return {name: leaf for name, leaf in leaves.items() if leaf is not None}
 
 
-def _matrix(counts: Counts, labels: tuple[str, ...]) -> dict[str, dict[str, int]]:
+def _matrix(counts: NDArray[np.int64], labels: tuple[str, ...]) -> dict[str, dict[str, int]]:
     return {true: {predicted: int(counts[t, p]) for p, predicted in enumerate(labels)} for t, true in enumerate(labels)}
-
-
-def _f(counts: Counts, beta: float) -> NDArray[np.float64]:
-    """F-beta of each class, (…, K, K) → (…, K): (1 + β²) tp / (β² true + predicted); 0 of a class that is neither."""
-    right = np.diagonal(counts, axis1=-2, axis2=-1)
-    return divide((1 + beta**2) * right, beta**2 * counts.sum(axis=-1) + counts.sum(axis=-2))
-
-
-def _weighted(of_class: NDArray[np.float64], counts: Counts) -> NDArray[np.float64]:
-    """The mean over the classes by their sizes."""
-    support = counts.sum(axis=-1)
-    return divide((of_class * support).sum(axis=-1), support.sum(axis=-1))

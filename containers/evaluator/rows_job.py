@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, Explainable, ExplainSample, ExplainSamples, ModelFacts
-from evaluator import model_quality, regression
+from evaluator import checks, model_quality, regression
 from evaluator.choose import (
     REPRESENTATIVE_ROWS,
     check_only,
@@ -68,8 +68,9 @@ def _regression(
     predicted = scored.scores[:, 0]
     answered = np.isfinite(predicted)
     with request.timed("measure"):
-        metrics = regression.measure(true, predicted)
-    request.outputs.json("evaluation.json", model_quality.regression(metrics))
+        estimates = regression.estimate(true, predicted)
+        metrics = {name: found.metric() for name, found in estimates.items()}
+    request.outputs.json("evaluation.json", model_quality.regression(estimates))
     request.outputs.table("predictions.parquet", predicted_columns(scored, true, predicted))
     chosen = worst_predicted(
         true, predicted, eligible(scored.samples, answered, policy.explain.chosen), policy.explain.chosen.samples
@@ -93,7 +94,7 @@ def _regression(
         metrics=metrics,
         model=model,
         data=data_facts(scored, unreadable),
-        findings=tuple(regression.findings(predicted, metrics)),
+        findings=tuple(checks.of_regressor(predicted, metrics)),
         explain=_write(request, table, scored, samples, (table.label_name,), None),
         seconds=dict(request.seconds),
     )

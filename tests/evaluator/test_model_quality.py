@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from assay.evaluation import Metric
 from evaluator import regression
-from evaluator.classification import Classified, measure
+from evaluator.classification import Classified, estimate
 from evaluator.model_quality import CURVE_POINTS, classification
 from evaluator.model_quality import regression as regression_quality
 
@@ -47,7 +46,7 @@ def of_counts(counts: list[list[int]], positive: int | None = None) -> Classifie
 
 
 def quality_of(found: Classified) -> dict[str, Any]:
-    (family,) = classification(found, measure(found)[0]).values()
+    (family,) = classification(found, estimate(found)).values()
     return dict(family)
 
 
@@ -150,9 +149,8 @@ def test_curves_of_many_rows_stay_small_and_keep_their_ends() -> None:
 
 def test_a_regression() -> None:
     true = np.random.default_rng(0).normal(size=50)
-    family = regression_quality(regression.measure(true, true + 1))["regression_metrics"]
+    family = regression_quality(regression.estimate(true, true + 1))["regression_metrics"]
     assert set(family) == {"mae", "mse", "rmse", "r2"}
     check_leaves(family)
     assert family["mae"]["value"] == pytest.approx(1)
-    metrics = {name: Metric(reason="none") for name in ("mae", "mse", "rmse", "r2")}
-    assert regression_quality(metrics) == {"regression_metrics": {}}
+    assert regression_quality(regression.estimate(true, true * np.nan)) == {"regression_metrics": {}}
