@@ -1,0 +1,196 @@
+"""A faster runtime for a loaded model: ONNX Runtime, where it gives the scores that TensorFlow gives.
+
+What is converted is the function of a model that TensorFlow has loaded, and `load_model` loads nothing that its checks
+refuse; of the archive nothing is read here. See docs/decisions/onnx-runtime.md.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.features import Inputs
+from model.load import Arrays, Model
+
+logger = logging.getLogger(__name__)
+
+CORES = os.cpu_count() or 1
+TOLERANCE = 1e-4
+"""How far scores may be from TensorFlow's; of scores above 1, relative to them."""
+PIECE_BYTES = 5 * 2**20
+PIECE_SAMPLES = 2048
+"""What one thread is asked at a time: 8 pictures of 224 px. Of 1 to 64 of them, 4 to 8 were the fastest: they stay in
+the processor's cache."""
+MOST_BYTES = 2**30
+"""Of a model's constants; conversion holds several copies, and protobuf ends at 2 GiB."""
+MOST_NODES = 50_000
+_OPSET = 18  # the newest that tf2onnx knows
+_NUMBERS = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
+# TensorFlow calls them stateful, but they only read variables or call functions, whose operations are looked at too
+_READING = frozenset(
+    {"Case", "If", "Placeholder", "ReadVariableOp", "ResourceGather", "ResourceGatherNd", "StatefulPartitionedCall"}
+    | {"VarHandleOp", "VarIsInitializedOp", "While"}
+)
+
+Session = Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]]
+"""An array for each input of the model → one for each output, in their order."""
+
+
+class NotFaster(Exception):
+    """TensorFlow is kept; says why."""
+
+
+def fastest(model: Model, probe: Inputs) -> Model:
+    """The model on ONNX Runtime, if its scores of the probe are TensorFlow's; else as it is. Both say why.
+
+    Which one it is depends on model and probe alone, never on a measured time, so that the same job gives the same
+    bytes. It never raises what the conversion raises.
+
+    Args:
+        model: as it was loaded.
+        probe: some samples as `Model.predict` takes them.
+
+    Raises:
+        BadModel: TensorFlow itself cannot answer the probe.
+    """
+    expected = model.answers(probe)
+    try:
+        session, version = _convert(model)
+        faster = model.with_runtime(
+            _in_pieces(session, model),
+            f"ONNX Runtime {version}",
+            f"its scores of a probe are TensorFlow's within {TOLERANCE:g}",
+        )
+        _check_same(expected, faster.answers(probe))
+        first = {name: array[:1] for name, array in probe.items()} if isinstance(probe, Mapping) else probe[:1]
+        _check_same({name: answer[:1] for name, answer in expected.items()}, faster.answers(first))
+    except NotFaster as reason:
+        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {reason}")
+    # A converter may fail in any way, and the job does not need it.
+    except Exception as error:
+        logger.warning("not converted for ONNX Runtime", exc_info=error)
+        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {_in_a_line(error)}")
+    return faster
+
+
+def _convert(model: Model) -> tuple[Session, str]:
+    """ONNX Runtime's session for the model's function, and its version."""
+    if model.graph is None:
+        raise NotFaster("there is no TensorFlow function to convert")
+    for tensor in (*model.inputs, *model.outputs):
+        if tensor.dtype not in _NUMBERS:
+            raise NotFaster(f"{tensor.name} is {tensor.dtype}, only numbers are converted")
+    import onnxruntime
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    function = model.graph.get_concrete_function()
+    _check_converts(function.graph.as_graph_def())
+    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+    definition = frozen.graph.as_graph_def()
+    if definition.ByteSize() > MOST_BYTES:
+        raise NotFaster(f"it has {definition.ByteSize():,} bytes, at most {MOST_BYTES:,} are converted")
+    inputs, outputs = [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs]
+    with warnings.catch_warnings(action="ignore"), _quiet(tf.get_logger(), logging.getLogger("tf2onnx")):
+        import tf2onnx
+
+        converted, _ = tf2onnx.convert.from_graph_def(
+            definition, input_names=inputs, output_names=outputs, opset=_OPSET
+        )
+    options = onnxruntime.SessionOptions()
+    # One thread a call and several calls at a time: no thread waits for another at the end of each operation.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # fatal: the rest is raised
+    session = onnxruntime.InferenceSession(converted.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def run(arrays: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        answers: Sequence[NDArray[Any]] = session.run(outputs, dict(zip(inputs, arrays, strict=True)))
+        return answers
+
+    return run, onnxruntime.__version__
+
+
+@contextmanager
+def _quiet(*loggers: logging.Logger) -> Iterator[None]:
+    """Nothing is logged: the converter calls what TensorFlow has deprecated."""
+    levels = [one.level for one in loggers]
+    try:
+        for one in loggers:
+            one.setLevel(logging.CRITICAL)  # what it cannot convert it logs, and the session refuses it
+        yield
+    finally:
+        for one, level in zip(loggers, levels, strict=True):
+            one.setLevel(level)
+
+
+def _check_converts(definition: Any) -> None:
+    """Raises NotFaster for a GraphDef that is not a function of its inputs alone, or too large to be converted soon."""
+    from tensorflow.python.framework import op_def_registry
+
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    if len(nodes) > MOST_NODES:
+        raise NotFaster(f"it has {len(nodes):,} operations, at most {MOST_NODES:,} are converted")
+    for operation in sorted({node.op for node in nodes} - _READING):
+        known = op_def_registry.get(operation)
+        if known is not None and known.is_stateful:
+            raise NotFaster(f"the operation {operation} keeps a state, draws at random or looks things up")
+
+
+def _in_pieces(session: Session, model: Model) -> Callable[[Arrays], Arrays]:
+    """The model's function: large batches are cut into pieces, one for each core at a time.
+
+    What the session fails at, TensorFlow answers.
+    """
+    pool = ThreadPoolExecutor(CORES, thread_name_prefix="onnx")
+    takes, gives = [tensor.name for tensor in model.inputs], [tensor.name for tensor in model.outputs]
+    any_length = all(tensor.shape and tensor.shape[0] is None for tensor in model.inputs)
+
+    def ask(arrays: Arrays) -> Arrays:
+        given = [np.ascontiguousarray(arrays[name]) for name in takes]
+        try:
+            pieces = list(_pieces(given)) if any_length else [given]
+            if len(pieces) == 1:
+                return dict(zip(gives, session(pieces[0]), strict=True))
+            answers = list(pool.map(session, pieces))
+            return {name: np.concatenate([answer[place] for answer in answers]) for place, name in enumerate(gives)}
+        # ONNX Runtime's errors have no common class
+        except Exception as error:  # noqa: BLE001
+            logger.warning("TensorFlow answers in place of ONNX Runtime: %s", _in_a_line(error))
+            return model.function(arrays)
+
+    return ask
+
+
+def _pieces(arrays: Sequence[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
+    n = len(arrays[0])
+    size = sum(array.nbytes for array in arrays) / max(n, 1)
+    step = max(1, min(PIECE_SAMPLES, math.floor(PIECE_BYTES / max(size, 1))))
+    for start in range(0, max(n, 1), step):
+        yield [array[start : start + step] for array in arrays]
+
+
+def _check_same(expected: Mapping[str, NDArray[Any]], found: Mapping[str, NDArray[Any]]) -> None:
+    """Raises NotFaster when an answer is farther from the expected one than `TOLERANCE`, or no number."""
+    for name, one in expected.items():
+        other = found[name]
+        if one.shape != other.shape or one.dtype != other.dtype:
+            raise NotFaster(f"it gives {name} as {other.dtype} {other.shape}, TensorFlow as {one.dtype} {one.shape}")
+        if not (np.isfinite(one).all() and np.isfinite(other).all()):
+            raise NotFaster(f"{name} of a probe is not finite")
+        apart = np.abs(one.astype(np.float64) - other) / np.maximum(1, np.abs(one.astype(np.float64)))
+        if apart.size and apart.max() > TOLERANCE:
+            raise NotFaster(f"its {name} of a probe is {apart.max():.1g} from TensorFlow's, at most {TOLERANCE:g} is")
+
+
+def _in_a_line(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:200]}" if text else type(error).__name__
