@@ -65,11 +65,11 @@ def check_is_allowed(address: str, bucket: str, patterns: Iterable[str]) -> None
         return
     path = address.removeprefix("s3://")
     allowed = [pattern.partition(":::")[2] for pattern in patterns]
-    if not any(re.fullmatch(_as_regex(pattern), path, re.DOTALL) for pattern in allowed):
+    if not any(re.fullmatch(as_regex(pattern), path, re.DOTALL) for pattern in allowed):
         places = ", ".join(f"s3://{pattern}" for pattern in [f"{bucket}/*", *allowed])
         raise BadPolicy(f"data address {address}: location not allowed; the deployer allows {places}")
 
 
-def _as_regex(pattern: str) -> str:
+def as_regex(pattern: str) -> str:
     """IAM's wildcards: `*` stands for any text, `?` for one character."""
     return "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)

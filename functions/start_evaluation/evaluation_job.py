@@ -11,6 +11,7 @@ from assay_aws.job_request import folder_input, manifest_below, manifest_input, 
 from assay_aws.objects import exists
 from assay_aws.settings import EvaluationSettings
 from start_evaluation.data_sources import DataSource, data_sources
+from start_evaluation.endpoint import asks_endpoint
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker.type_defs import CreateProcessingJobRequestTypeDef
@@ -25,7 +26,7 @@ def evaluation_job(
 ) -> CreateProcessingJobRequestTypeDef:
     """Inputs: the run, the frozen archive, the data, the champion; output: `evaluation/`.
 
-    No network: a model is a program.
+    No network, since a model is a program; a job that asks an endpoint has one, and loads no model.
     """
     bucket, folder = f"s3://{settings.bucket_name}/", run.folder
     inputs = [
@@ -46,7 +47,7 @@ def evaluation_job(
         instance_type=instance_type(run, settings),
         inputs=inputs,
         output=("evaluation", bucket + folder.evaluation),
-        isolated=True,
+        isolated=not asks_endpoint(run.policy),
         settings=settings,
     )
 

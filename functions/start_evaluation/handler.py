@@ -11,9 +11,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay_aws.archive import freeze
 from assay_aws.jobs import start_job
+from assay_aws.serving import serve_archive
 from assay_aws.settings import EvaluationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import each_event, send_step_due
+from start_evaluation.endpoint import makes_endpoint
 from start_evaluation.evaluation_job import champion_files, evaluation_job, instance_type, manifests
 from start_evaluation.opening import open_run
 from start_evaluation.upload import upload_of
@@ -53,7 +55,10 @@ def start_evaluation(event: dict[str, Any]) -> None:
         for key, manifest in manifests(run, champion, settings).items():
             store.write(key, manifest, "application/json")
         job = evaluation_job(run, champion, settings)
+        name = job["ProcessingJobName"]
+        if makes_endpoint(run.policy):
+            serve_archive(store, name, settings.serving_image_uri, settings.job_role_arn)
         start_job(job)
-        return job["ProcessingJobName"]
+        return name
 
     start_stage(store, state, "evaluation", instance_type(run, settings), start, settings)

@@ -16,6 +16,7 @@ from assay_aws.policy_file import find_policy
 from assay_aws.run_store import RunStore, failure_of, open_active
 from assay_aws.settings import EvaluationSettings
 from start_evaluation.data_sources import data_sources
+from start_evaluation.endpoint import check_endpoint
 
 
 class Opened(NamedTuple):
@@ -53,6 +54,7 @@ def new_run(active: ActiveRun, settings: EvaluationSettings) -> Run:
         source, policy = find_policy(upload.bucket, upload.key)
         run = run.model_copy(update={"policy_source": source, "policy": policy})
         check_is_built(policy)
+        check_endpoint(policy, settings)
         for data in data_sources(policy, source, settings):
             check_is_there(data.address)
     except AssayError as error:

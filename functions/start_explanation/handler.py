@@ -10,8 +10,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.errors import JobFailed
 from assay.evaluation import EvaluationReport
-from assay_aws.jobs import create_model, describe_job, start_job
+from assay_aws.jobs import describe_job, start_job
 from assay_aws.run_store import RunStore
+from assay_aws.serving import serve_archive
 from assay_aws.settings import ExplanationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
@@ -59,12 +60,11 @@ def start_explanation(event: dict[str, Any]) -> None:
 
     def start() -> str:
         check_can_be_served(report, settings)
-        config = analysis_config(run, explain, name, settings)
+        serving = state.serving_model or name  # the evaluation's, where it asked an endpoint
+        config = analysis_config(run, explain, serving, settings)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
         if settings.explainer_engine == "clarify":
-            # Remembered before it is made, so that it is deleted whatever happens in between.
-            store.change(lambda state: state.model_copy(update={"serving_model": name}))
-            create_model(name, settings.serving_image_uri, store.uri(run.folder.archive), settings.job_role_arn)
+            serve_archive(store, serving, settings.serving_image_uri, settings.job_role_arn)
         start_job(explanation_job(run, explain, name, settings))
         return name
 

@@ -13,6 +13,7 @@ from assay.errors import JobFailed
 from assay.run import RunState
 from assay_aws.jobs import describe_job, stop_job
 from assay_aws.run_store import RunStore, find_active, list_active
+from assay_aws.serving import delete_endpoint, left_behind
 from assay_aws.settings import SweepSettings
 from assay_aws.step_queue import send_step_due
 from assay_aws.waiting import oldest_waiting, wake
@@ -41,6 +42,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int]:
     metrics.add_metric("RunsWaiting", MetricUnit.Count, len(waiting))
     for state in oldest_waiting(waiting):
         wake(state, settings)
+    if settings.shadow_endpoints:
+        delete_left_behind(settings)
     if failed:
         raise RuntimeError(f"{len(failed)} of {swept} runs could not be swept: {', '.join(failed[:20])}")
     return {"swept": swept, "waiting": len(waiting)}
@@ -68,6 +71,13 @@ def sweep(run: str, settings: SweepSettings, now: datetime) -> list[RunState]:
     elif queue := queue_of(step, settings):
         send_step_due(queue, run)
     return []
+
+
+def delete_left_behind(settings: SweepSettings) -> None:
+    """Delete the shadow endpoints that no job uses any more: they cost money by the second."""
+    for found in left_behind(settings):
+        delete_endpoint(found)
+        logger.warning("an endpoint was left behind", endpoint=found.endpoint)
 
 
 def queue_of(step: NextStep, settings: SweepSettings) -> str | None:

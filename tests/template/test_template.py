@@ -218,7 +218,7 @@ def test_no_role_may_do_everything_anywhere() -> None:
         assert not any("*" in action for action in actions)
         if statement["Resource"] == "*":
             unbounded |= set(actions)
-    assert unbounded == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData"}
+    assert unbounded == {"ecr:GetAuthorizationToken", "cloudwatch:PutMetricData", "sagemaker:ListEndpoints"}
 
 
 def test_no_role_may_delete_a_job() -> None:

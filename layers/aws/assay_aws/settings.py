@@ -56,6 +56,11 @@ class EvaluationSettings(JobSettings):
     evaluation_instance_type: str
     data_object_arns: CommaSeparated = ()
     """Where a policy's data may lie beside the bucket: patterns of object ARNs."""
+    allow_endpoint_predictor: bool = False
+    endpoint_arns: CommaSeparated = ()
+    """The endpoints that a policy may name: patterns of ARNs."""
+    serving_image_uri: str = ""
+    """What serves the archive behind a shadow endpoint."""
 
 
 class ExplanationSettings(JobSettings):
@@ -72,4 +77,5 @@ class SummarySettings(Settings):
 
 
 class SweepSettings(Settings):
-    pass
+    shadow_endpoints: bool = False
+    """Whether jobs may make endpoints, so that one may be left behind."""

@@ -128,7 +128,7 @@ class RunState(Record):
     freezing: str | None = None
     """The multipart upload that copies a large archive into the folder, part by part."""
     serving_model: str | None = None
-    """The SageMaker Model made for the Clarify engine: deleted when the run ends."""
+    """The SageMaker Model that an endpoint serves, for Clarify or a shadow endpoint: deleted when the run ends."""
     claims: dict[str, Claim] = {}
 
     def job(self, stage: Stage) -> Job | None:
