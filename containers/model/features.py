@@ -119,7 +119,7 @@ def _all_columns(tensor: Tensor, columns: Sequence[str], types: Mapping[str, Col
         texts = tuple(column for column in columns if types[column] == "text")
         if tensor.dtype == "string" and len(texts) == 1:
             return texts
-    raise BadModel(f"the model expects {room} features, the data has {len(columns)}: {_few(columns)}")
+    raise BadModel(f"the model expects {_features(room)}, the data has {len(columns)}: {_few(columns)}")
 
 
 def _columns_by_name(
@@ -135,7 +135,9 @@ def _columns_by_name(
         if not group:
             missing.append(tensor.name)
         elif room not in (None, len(group)):
-            raise BadModel(f"the model's input {tensor.name} expects {room} features, gets {len(group)}: {_few(group)}")
+            raise BadModel(
+                f"the model's input {tensor.name} expects {_features(room)}, gets {len(group)}: {_few(group)}"
+            )
         result[tensor.name] = group
     if missing:
         free = [column for column in columns if column not in mapping]
@@ -218,6 +220,10 @@ def _near(name: str, known: Sequence[str]) -> str:
 
 def _plain(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _features(number: int | None) -> str:
+    return f"{number} feature{'' if number == 1 else 's'}"
 
 
 def _few(names: Sequence[str]) -> str:
