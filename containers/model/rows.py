@@ -70,7 +70,7 @@ class CsvFile:
             BadData: the file is no UTF-8 or no CSV; names the line.
         """
         with self.path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=strict)
+            reader = csv.reader(file, strict=strict, delimiter=delimiter_of(self.path))
             try:
                 for number, cells in enumerate(reader):
                     if number < self.skip or not cells:
@@ -88,6 +88,11 @@ class CsvFile:
                 raise BadData(f"{self.path.name}, line {reader.line_num}: not CSV: {error}") from error
 
 
+def delimiter_of(path: Path) -> str:
+    """What stands between the cells: a tab where the file is named `.tsv`."""
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
 def open_csv(path: Path, headers: Sequence[str] | None = None) -> CsvFile:
     """Read a file's header, or take the given one where the file has none.
 
@@ -96,9 +101,9 @@ def open_csv(path: Path, headers: Sequence[str] | None = None) -> CsvFile:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(file, strict=True, delimiter=delimiter_of(path))
             first = next(reader, None)
-            after = next(filter(None, csv.reader(file)), None)
+            after = next(filter(None, csv.reader(file, delimiter=delimiter_of(path))), None)
     except UnicodeDecodeError as error:
         raise BadData(f"{path.name}: not UTF-8: {error}") from error
     except csv.Error as error:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.policy import ColumnType, Data
-from model.rows import open_csv
+from model.rows import delimiter_of, open_csv
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ LINES = 8192
 SHOWING = 100
 """Records of JSON Lines that show which columns there are."""
 
-SUFFIXES = {".csv": "CSV", ".jsonl": "JSON Lines", ".ndjson": "JSON Lines", ".parquet": "Parquet"}
+SUFFIXES = {".csv": "CSV", ".tsv": "CSV", ".jsonl": "JSON Lines", ".ndjson": "JSON Lines", ".parquet": "Parquet"}
 
 
 class Portion(NamedTuple):
@@ -125,7 +125,7 @@ class _Csv:
                 block_size=CSV_BLOCK,
                 use_threads=False,
             ),
-            pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            pa_csv.ParseOptions(delimiter=delimiter_of(self.path), newlines_in_values=True, invalid_row_handler=skip),
             pa_csv.ConvertOptions(column_types=dict.fromkeys(self.header, pa.string()), strings_can_be_null=False),
         )
 

@@ -30,9 +30,9 @@ ROWS: list[list[Any]] = [
 
 def write(path: Path, rows: Sequence[Sequence[Any]] = ROWS, header: Sequence[str] = HEADER) -> Path:
     """The same table as a file of the kind that the name says."""
-    if path.suffix == ".csv":
+    if path.suffix in {".csv", ".tsv"}:
         with path.open("w", newline="") as file:
-            csv.writer(file).writerows([header, *rows])
+            csv.writer(file, delimiter="," if path.suffix == ".csv" else "\t").writerows([header, *rows])
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in rows))
     else:
@@ -62,7 +62,7 @@ def whole(table: Table, size: int = 8192) -> Batch:
     )
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
 def test_each_format_gives_the_same_typed_columns(tmp_path: Path, name: str) -> None:
     table = open_table([write(tmp_path / name)], data(missing=[""]))
     assert (table.header, table.features, table.label) == (tuple(HEADER), ("age", "job", "note"), "label")
@@ -79,7 +79,7 @@ def test_each_format_gives_the_same_typed_columns(tmp_path: Path, name: str) -> 
         assert found.problems == []
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
 def test_a_row_is_known_by_the_sha_256_of_its_content_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     rows = [["r1", 1, "a", "u"], ["r2", 2, "b", "u"], ["r3", 1, "a", "v"], ["r4", 1, "ab", "u"]]
     table = open_table([write(tmp_path / name, rows, ["key", "x", "y", "label"])], data(id="key"))
