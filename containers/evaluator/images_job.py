@@ -26,7 +26,8 @@ def evaluate_images(request: Request) -> EvaluationReport:
         if annotation.file not in pictures:
             unreadable.add(f"{annotation.file}: no such file")
     unreadable.check()
-    present = [annotation for annotation in annotations if annotation.file in pictures]
+    asked_about = [one for one in annotations if request.only is None or one.row in request.only]
+    present = [annotation for annotation in asked_about if annotation.file in pictures]
     with request.model() as (model, folder):
         facts = request.facts(model, folder)
         check_outputs(model, names, policy.data)
