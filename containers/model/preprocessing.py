@@ -12,7 +12,10 @@ from pydantic import ValidationError
 
 from assay.errors import BadModel, BadPolicy
 from assay.evaluation import Tensor
-from assay.policy import SCALINGS, Policy, Preprocessing
+from assay.policy import SCALINGS, ChannelScaling, Policy, Preprocessing
+
+Picture = Image.Image | NDArray[np.uint8]
+"""RGB, upright."""
 
 _FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -61,7 +64,12 @@ class ImagePreprocessor:
             )
         self.size = _size(asked, tensor)
         self.channels = tensor.shape[3] or (1 if asked.color_order == "grey" else 3)
-        order = asked.color_order or ("grey" if self.channels == 1 else "rgb")
+        self._dtype = np.dtype(asked.dtype or tensor.dtype)
+        scaling = asked.scaling
+        if scaling is None:
+            scaling = "none" if np.issubdtype(self._dtype, np.integer) else "0-1"
+        named = SCALINGS[scaling] if isinstance(scaling, str) else None
+        order = asked.color_order or ("grey" if self.channels == 1 else named.color_order if named else "rgb")
         if (order == "grey") != (self.channels == 1):
             raise BadPolicy(
                 f"preprocessing.color_order is {order}, but the model's input has {self.channels} "
@@ -69,30 +77,56 @@ class ImagePreprocessor:
             )
         self._order = order
         self._filter = _FILTERS[asked.interpolation]
-        self._dtype = np.dtype(asked.dtype or tensor.dtype)
-        scaling = asked.scaling
-        if scaling is None:
-            scaling = "none" if np.issubdtype(self._dtype, np.integer) else "0-1"
-        self._scale, self._offset = SCALINGS[scaling] if isinstance(scaling, str) else scaling
+        scale, offset = _by_channel(scaling, order)
+        if len({*scale}) == len({*offset}) == 1:
+            scale, offset = scale[:1], offset[:1]
+        elif self.channels == 1:
+            raise BadPolicy("preprocessing.scaling has different numbers for 3 channels, but the model's input has 1")
+        # For each value of a line of pixels: NumPy is fast along long axes, not along one of three.
+        repeat = self.size[1] if len(scale) > 1 else 1
+        self._scale, self._offset = np.tile(scale, repeat).astype("f4"), np.tile(offset, repeat).astype("f4")
 
-    def resize(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def resize(self, image: Picture) -> NDArray[np.uint8]:
         """(h, w, 3) of any size → (*size, 3), still 0 to 255."""
         height, width = self.size
-        if image.shape[:2] == (height, width):
-            return image
-        return np.asarray(Image.fromarray(image).resize((width, height), self._filter))
+        picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+        if picture.size != (width, height):
+            picture = picture.resize((width, height), self._filter)
+        return np.asarray(picture)
 
-    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+    def prepare(self, image: Picture) -> NDArray[Any]:
         """(h, w, 3) RGB, 0 to 255 → (*size, channels), as the model takes it."""
         resized = self.resize(image)
         if self._order == "grey":
             resized = np.asarray(Image.fromarray(resized).convert("L"))[:, :, None]
         elif self._order == "bgr":
             resized = resized[:, :, ::-1]
-        if (self._scale, self._offset) == (1.0, 0.0):
+        if np.all(self._scale == 1) and np.all(self._offset == 0):
             return resized.astype(self._dtype)
-        scaled = resized.astype(np.float32) * np.float32(self._scale) + np.float32(self._offset)
-        return scaled.astype(self._dtype)
+        scaled: NDArray[np.float32] = np.multiply(resized.reshape(len(resized), -1), self._scale, dtype=np.float32)
+        scaled += self._offset
+        prepared: NDArray[Any] = scaled.reshape(resized.shape).astype(self._dtype, copy=False)
+        return prepared
+
+
+def _by_channel(
+    scaling: str | tuple[float, float] | ChannelScaling, order: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scale and offset, (3,) each: input = pixel × scale + offset, in the order of the model's channels.
+
+    Means by name are of colours, and follow them; those by numbers stand in the model's order already.
+    """
+    if isinstance(scaling, tuple):
+        return np.full(3, scaling[0]), np.full(3, scaling[1])
+    if isinstance(scaling, str):
+        named = SCALINGS[scaling]
+        scale, mean, std = named.scale, np.array(named.mean), np.array(named.std)
+        if order == "bgr":
+            mean, std = mean[::-1], std[::-1]
+    else:
+        scale = 1 / 255 if scaling.range == "0-1" else 1.0
+        mean, std = np.resize(scaling.mean, 3), np.resize(scaling.std, 3)
+    return scale / std, -mean / std
 
 
 def _size(asked: Preprocessing, tensor: Tensor) -> tuple[int, int]:

@@ -70,6 +70,14 @@ def test_the_bird_workshops_policy_is_built() -> None:
         ),
         (with_(task="birds"), "task: input should be 'image_classification'"),
         (with_(preprocessing={"scaling": "imagenet"}), "preprocessing.scaling: 'imagenet' is not one of none, 0-1"),
+        (
+            with_(preprocessing={"scaling": {"mean": [103.9, 116.8, 123.7]}}),
+            "preprocessing.scaling: mean 123.7 is beyond pixels of 0-1: say range: 0-255",
+        ),
+        (
+            with_(preprocessing={"scaling": {"mean": [0.5, 0.5]}}),
+            "preprocessing.scaling: mean has 2 numbers, expected 3, or 1 for all channels",
+        ),
         (with_(evaluate={"max_unreadable": -1}), "evaluate.max_unreadable: input should be greater than or equal to 0"),
     ],
 )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 
 from assay.errors import BadData
 from model.images import read_image
@@ -19,12 +19,30 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str) -> None:
     assert read.min() >= 253
 
 
-def test_a_picture_is_turned_as_its_exif_data_says(tmp_path: Path) -> None:
-    image = Image.new("RGB", (5, 4), "black")
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_exif_data_says(tmp_path: Path, orientation: int) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 5, 3), np.uint8))
     exif = image.getexif()
-    exif[0x0112] = 6  # the camera was turned: rotate by 90° to see it upright
-    image.save(tmp_path / "x.jpg", exif=exif)
-    assert read_image(tmp_path / "x.jpg").shape == (5, 4, 3)
+    exif[ExifTags.Base.Orientation] = orientation
+    image.save(tmp_path / "x.png", exif=exif)
+    with Image.open(tmp_path / "x.png") as saved:
+        upright = ImageOps.exif_transpose(saved)  # Pillow's own
+    assert np.array_equal(read_image(tmp_path / "x.png"), np.asarray(upright))
+    assert read_image(tmp_path / "x.png").shape == ((4, 5, 3) if orientation < 5 else (5, 4, 3))
+
+
+def test_broken_metadata_does_not_matter(tmp_path: Path) -> None:
+    """Found by changing bytes at random: Pillow raises TypeError or struct.error when it reads or writes such data."""
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 5, 3), np.uint8))
+    image.save(tmp_path / "plain.png")
+    exif = image.getexif()
+    exif[ExifTags.Base.Orientation] = 6
+    whole = exif.tobytes()
+    for place in range(6, len(whole)):
+        image.save(tmp_path / "x.png", exif=whole[:place] + b"\xf3" + whole[place + 1 :])
+        assert sorted(read_image(tmp_path / "x.png").shape) == [3, 4, 5], place
+    image.save(tmp_path / "x.png", exif=b"Exif\0\0nothing of the kind")
+    assert np.array_equal(read_image(tmp_path / "x.png"), read_image(tmp_path / "plain.png"))
 
 
 def test_what_is_transparent_is_white(tmp_path: Path) -> None:

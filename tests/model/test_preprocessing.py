@@ -6,7 +6,7 @@ from PIL import Image
 
 from assay.errors import BadModel, BadPolicy
 from assay.evaluation import Tensor
-from assay.policy import Preprocessing
+from assay.policy import SCALINGS, Preprocessing
 from model.preprocessing import ImagePreprocessor
 
 GREEN = np.zeros((4, 6, 3), np.uint8)
@@ -26,6 +26,9 @@ def tensor(*shape: int | None, dtype: str = "float32") -> Tensor:
         ({"scaling": "mobilenet_v2"}, "float32", [-1, 1, -1]),
         ({"scaling": [0.5, 1.0]}, "float32", [1, 128.5, 1]),
         ({"scaling": "none", "color_order": "bgr"}, "float32", [0, 255, 0]),
+        ({"scaling": {"mean": [0.1, 0.2, 0.3], "std": [0.5, 0.4, 0.25]}}, "float32", [-0.2, 2, -1.2]),
+        ({"scaling": {"mean": [0.5]}}, "float32", [-0.5, 0.5, -0.5]),
+        ({"scaling": {"mean": [1, 55, 3], "std": [2], "range": "0-255"}}, "float32", [-0.5, 100, -1.5]),
     ],
 )
 def test_pixels_are_scaled_as_the_policy_says_or_as_the_signature_suggests(
@@ -36,6 +39,36 @@ def test_pixels_are_scaled_as_the_policy_says_or_as_the_signature_suggests(
     assert prepared.dtype == dtype
     assert prepared.shape == (4, 6, 3)
     np.testing.assert_allclose(prepared[0, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.tensorflow
+def test_names_of_keras_families_scale_as_keras_does() -> None:
+    from keras import applications
+
+    families = {name for name, module in vars(applications).items() if hasattr(module, "preprocess_input")}
+    families.discard("imagenet_utils")
+    assert len(families) > 10
+    assert families <= SCALINGS.keys()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    modes = {"torch": "torch", "caffe": "caffe", "-1-1": "tf"}
+    theirs = {name: getattr(applications, name).preprocess_input(pixels.astype("f4")) for name in families}
+    theirs |= {
+        name: applications.imagenet_utils.preprocess_input(pixels.astype("f4"), mode=mode)
+        for name, mode in modes.items()
+    }
+    for name, expected in theirs.items():
+        preprocessor = ImagePreprocessor(Preprocessing(scaling=name), tensor(4, 6, 3))
+        np.testing.assert_allclose(preprocessor.prepare(pixels), expected, atol=2e-5, err_msg=name)
+
+
+def test_means_by_name_follow_their_colours_and_those_by_numbers_stand_in_the_models_order() -> None:
+    def of(**asked: Any) -> list[float]:
+        preprocessor = ImagePreprocessor(Preprocessing.model_validate(asked), tensor(4, 6, 3))
+        return [round(float(value), 3) for value in preprocessor.prepare(GREEN)[0, 0]]
+
+    assert of(scaling="caffe") == [-103.939, 138.221, -123.68]
+    assert of(scaling="caffe", color_order="rgb") == [-123.68, 138.221, -103.939]
+    assert of(scaling={"mean": [1, 2, 3], "range": "0-255"}, color_order="bgr") == [-1, 253, -3]
 
 
 def test_size_and_channels_are_read_from_the_signature() -> None:
@@ -69,6 +102,7 @@ def test_resizing_is_pillows() -> None:
         ({"size": [224, 224]}, (96, 96, 3), BadPolicy, r"size is \[224, 224\], the model expects \[96, 96\]"),
         ({}, (None, None, 3), BadPolicy, "size is missing"),
         ({"color_order": "grey"}, (8, 8, 3), BadPolicy, "color_order is grey, but the model's input has 3 channels"),
+        ({"scaling": "torch"}, (8, 8, 1), BadPolicy, "different numbers for 3 channels, but the model's input has 1$"),
         ({"color_order": "rgb"}, (8, 8, 1), BadPolicy, "color_order is rgb, but the model's input has 1 channel$"),
     ],
 )

@@ -6,7 +6,7 @@ what of it is not built yet.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
@@ -62,35 +62,75 @@ class Data(Record):
     """The column that says how much a row counts."""
 
 
+class ChannelScaling(Record):
+    """(pixel − mean) / std, one number a channel of the model's input, in its order; or one for all."""
+
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...] = (1.0,)
+    range: Literal["0-1", "0-255"] = "0-1"
+    """What pixels are brought to before that, and so what `mean` and `std` are of."""
+
+    @model_validator(mode="after")
+    def _fit(self) -> ChannelScaling:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, 3):
+                raise ValueError(f"{name} has {len(values)} numbers, expected 3, or 1 for all channels")
+        if self.range == "0-1" and max(self.mean) > 1:
+            raise ValueError(f"mean {max(self.mean):g} is beyond pixels of 0-1: say range: 0-255")
+        return self
+
+
 class Preprocessing(Record):
     """How a picture becomes the model's input. What is left open is read from the model's signature."""
 
     size: tuple[int, int] | None = None
     """Height and width in pixels."""
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] = "bilinear"
-    scaling: str | tuple[float, float] | None = None
-    """`none` (0 to 255), `0-1`, `-1-1`, `mobilenet_v2` (as -1-1), or [scale, offset]: pixel × scale + offset.
+    scaling: str | tuple[float, float] | ChannelScaling | None = None
+    """`none` (0 to 255), `0-1`, `-1-1`, `torch`, `caffe`, a family of keras.applications such as `mobilenet_v2`, or
+    [scale, offset]: pixel × scale + offset, or numbers a channel: {mean: […], std: […]}.
 
     By default `none` for a model that takes integers, else `0-1`."""
     color_order: Literal["rgb", "bgr", "grey"] | None = None
-    """By default `grey` for a model with one channel, else `rgb`."""
+    """By default `grey` for a model with one channel, `bgr` for `caffe` and what scales like it, else `rgb`."""
     dtype: Literal["float32", "float16", "uint8", "int32"] | None = None
 
     @field_validator("scaling")
     @classmethod
     def _known(cls, value: object) -> object:
         if isinstance(value, str) and value not in SCALINGS:
-            raise ValueError(f"{value!r} is not one of {', '.join(SCALINGS)}, nor [scale, offset]")
+            raise ValueError(f"{value!r} is not one of {', '.join(SCALINGS)}, nor [scale, offset], nor {{mean, std}}")
         return value
 
 
-SCALINGS: dict[str, tuple[float, float]] = {
-    "none": (1.0, 0.0),
-    "0-1": (1 / 255, 0.0),
-    "-1-1": (1 / 127.5, -1.0),
-    "mobilenet_v2": (1 / 127.5, -1.0),
+class Scaling(NamedTuple):
+    """input = (pixel × scale − mean) / std, for red, green and blue."""
+
+    scale: float
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    color_order: Literal["rgb", "bgr"] = "rgb"
+    """What the models that are fed so expect, if nothing else is said."""
+
+
+# Source: keras.applications.imagenet_utils.preprocess_input, whose mode "tf" is -1-1, and the mode of each family.
+_MODES = {
+    "none": Scaling(1.0),
+    "0-1": Scaling(1 / 255),
+    "-1-1": Scaling(1 / 127.5, (1.0, 1.0, 1.0)),
+    "torch": Scaling(1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "caffe": Scaling(1.0, (123.68, 116.779, 103.939), color_order="bgr"),
 }
-"""Scale and offset of the named scalings: input = pixel × scale + offset."""
+_FAMILIES = {
+    "none": ("convnext", "efficientnet", "efficientnet_v2", "mobilenet_v3"),
+    "-1-1": ("inception_resnet_v2", "inception_v3", "mobilenet", "mobilenet_v2", "nasnet", "resnet_v2", "xception"),
+    "torch": ("densenet",),
+    "caffe": ("resnet", "resnet50", "vgg16", "vgg19"),
+}
+SCALINGS: dict[str, Scaling] = _MODES | {
+    family: _MODES[mode] for mode, families in _FAMILIES.items() for family in families
+}
+"""The scalings by name: modes, and families of keras.applications."""
 
 
 class ModelOptions(Record):
