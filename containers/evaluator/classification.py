@@ -127,9 +127,11 @@ def estimate(found: Classified, most: int = ROWS) -> Estimates:
     value = once(None)
     resamples = Resamples(found.true, min(most, max(_CELLS // len(found.labels), 1)))
     rows = _Rows(found.part(resamples.rows), probabilities, None if once.bins is None else once.bins[resamples.rows])
-    portions = [rows(times) for times in resamples]
-    varied = {name: np.concatenate([portion[name] for portion in portions], axis=-1) for name in value}
-    del portions
+    if resamples.vary:
+        portions = [rows(times) for times in resamples]
+        varied = {name: np.concatenate([portion[name] for portion in portions], axis=-1) for name in value}
+    else:
+        varied = {name: np.full((len(sums), RESAMPLES), np.nan) for name, sums in value.items()}
     # the part's own value: its resamples lie about that, not about the value of all rows
     middle = value if resamples.whole else rows(resamples.stands_for[:, None])
     return _estimates(found, once.excess, value, middle, varied)

@@ -62,6 +62,8 @@ class Resamples:
         """(m,)"""
         self.whole = len(self.rows) == len(strata)
         """Whether these are all rows."""
+        self.vary = any(m > 1 for m, _ in self._strata)
+        """Whether one resample can differ from another: not where each stratum is one row."""
 
     def __iter__(self) -> Iterator[Array]:
         """In portions: (m, some resamples) each, in the order of `rows`."""
@@ -131,7 +133,8 @@ class Estimate:
         mean that there is none in the world. Then a number from 0 to 1 has Wilson's interval.
         """
         if self.effective and (self.rate or not _vary(self.resampled)):
-            return wilson(min(max(self.value, 0.0), 1.0) * self.effective, self.effective)
+            low, high = wilson(min(max(self.value, 0.0), 1.0) * self.effective, self.effective)
+            return min(low, self.value), max(high, self.value)
         return percentiles(self.value, self.resampled, self.excess)
 
     @property

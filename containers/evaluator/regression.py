@@ -49,7 +49,7 @@ def estimate(true: Array, predicted: Array, weights: Array | None = None, most: 
     resamples = Resamples(np.zeros(len(true), dtype=np.int64), most)
     at = resamples.rows
     rows = _Rows(true[at], predicted[at], weights[at], centre)
-    portions = [rows(times) for times in resamples] if len(true) > 1 else []
+    portions = [rows(times) for times in resamples] if resamples.vary else []
     middle = value if resamples.whole else rows(resamples.stands_for[:, None])
     found = {}
     for name, (of_all,) in value.items():
