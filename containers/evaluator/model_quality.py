@@ -48,6 +48,21 @@ def classification(found: Classified, estimates: Estimates) -> Json:
     return {family: _binary(found, found.positive, estimates.tally, estimates.resampled, auc)}
 
 
+def detection(of_all: Mapping[str, Estimate], of_class: Mapping[str, Mapping[str, Estimate]]) -> Json:
+    """SageMaker has no family for detectors: ours, `object_detection_metrics`, has its leaves.
+
+    COCO's numbers, precision, recall and F1 of all classes under their names, average precision also a class.
+    """
+    classes = {
+        name: _known({label: _of_estimate(estimate) for label, estimate in of_class[name].items()})
+        for name in ("ap", "ap50", "ap75")
+    }
+    return {
+        "object_detection_metrics": _known({name: _of_estimate(estimate) for name, estimate in of_all.items()})
+        | classes
+    }
+
+
 def _multiclass(found: Classified, tally: Tally, resampled: Tally) -> Json:
     """Averages weighted by the classes' sizes; `precision`, `recall` and `f1`, which SageMaker has not, are macro."""
 

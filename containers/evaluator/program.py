@@ -11,6 +11,7 @@ from assay.evaluation import EvaluationReport
 from assay.not_yet import check_is_built
 from assay.policy import Policy
 from assay.run import Champion, Run
+from evaluator.boxes_job import evaluate_boxes
 from evaluator.images_job import evaluate_images
 from evaluator.outputs import Outputs
 from evaluator.request import Request
@@ -36,7 +37,11 @@ def evaluate(folders: Folders, progress: Progress) -> None:
 
 def report_of(request: Request) -> EvaluationReport:
     """Evaluate by the policy's task."""
-    return evaluate_images(request) if request.policy.task == "image_classification" else evaluate_rows(request)
+    if request.policy.task == "image_classification":
+        return evaluate_images(request)
+    if request.policy.task == "object_detection":
+        return evaluate_boxes(request)
+    return evaluate_rows(request)
 
 
 def read_run_of(folders: Folders) -> tuple[Policy, Champion | None]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from assay.errors import NotYet
 from assay.policy import Clusters, Policy
 
-TASKS = ("image_classification", "tabular_classification", "tabular_regression")
+TASKS = ("image_classification", "object_detection", "tabular_classification", "tabular_regression")
 
 
 def check_is_built(policy: Policy) -> None:
@@ -28,11 +28,14 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "model.inputs (built: models with one input)"
     if model.output_transform is not None:
         yield "model.output_transform"
-    tabular = policy.task != "image_classification"
+    tabular = policy.task not in ("image_classification", "object_detection")
     if not tabular and data.annotations is None:
         yield "images without data.annotations (built: a CSV file with one line an image)"
     if tabular and not data.source.endswith(".csv"):
         yield f"data.source {data.source} (built: one .csv file)"
+    if policy.task == "object_detection":
+        asked = {"model.predictor endpoint": model.predictor == "endpoint", "evaluate.slices": policy.evaluate.slices}
+        yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
     if data.features is not None:
         yield "data.features (built: CSV columns)"
     if data.text or "text" in data.columns.values():

@@ -1,0 +1,202 @@
+"""A job on pictures with boxes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from assay.errors import BadData, BadPolicy
+from assay.evaluation import ConfusionMatrix, DataFacts, EvaluationReport, Finding, ModelFacts, Speed
+from assay.policy import Policy
+from evaluator import checks, model_quality
+from evaluator.boxes_checks import of_detector
+from evaluator.boxes_data import ScoredPicture, class_numbers, label_places, read_boxes
+from evaluator.boxes_score import Detector, ask_alone, find_listed, score_boxes
+from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
+from evaluator.labels import names_that_differ
+from evaluator.plots import confusion_svg, per_class_svg
+from evaluator.request import Request
+from evaluator.scored import Unreadable
+from model.detections import Detections
+
+NOTHING = "background"
+"""The row of what was found where nothing is, and the column of what was missed."""
+
+
+def evaluate_boxes(request: Request) -> EvaluationReport:
+    """Score and measure; what can be wrong with the data is found before the model is loaded."""
+    policy = request.policy
+    if policy.data.annotations is None:
+        raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
+    annotations = read_boxes(request.annotations, policy.data)
+    class_numbers(policy.data, annotations, first=1)
+    unreadable = Unreadable(policy.evaluate.max_unreadable)
+    listed = find_listed(annotations, request.dataset, unreadable)
+    unreadable.check()
+    if request.only is not None:
+        listed = [one for one in listed if one.row in request.only]
+    with request.model() as (model, folder):
+        facts = request.facts(model, folder)
+        detector = Detector(model, request.preprocessing(folder))
+        numbers = class_numbers(policy.data, annotations, detector.first_class)
+        places = label_places(numbers)
+        with request.timed("score"):
+            pictures = list(score_boxes(listed, detector, places, policy.data, unreadable, request.progress))
+        unreadable.check()
+        if not pictures:
+            raise BadData(f"no picture can be read: {', '.join(unreadable.named[:1])}")
+        path_of = {one.row: one.path for one in listed}
+        probe = pictures[: checks.PROBE]
+        with request.timed("probe"):
+            alone, milliseconds = ask_alone([path_of[one.row] for one in probe], detector)
+    labels = names_that_differ(annotations.names.get(label, label) for label in numbers.values())
+    findings = [
+        *of_detector(pictures, numbers, policy.evaluate.score_threshold, detector.size),
+        *_of_answers([one.detections for one in probe], alone, together=detector.size is not None),
+        *_of_data(pictures, labels),
+    ]
+    speed = Speed(
+        per_second=len(pictures) / max(request.seconds["score"], 1e-3),
+        unit="images",
+        latency_p50_ms=float(np.percentile(milliseconds, 50)),
+        latency_p95_ms=float(np.percentile(milliseconds, 95)),
+    )
+    return boxes_report(request, pictures, list(numbers), labels, unreadable, facts, speed, findings)
+
+
+def boxes_report(
+    request: Request,
+    pictures: Sequence[ScoredPicture],
+    numbers: Sequence[int],
+    labels: tuple[str, ...],
+    unreadable: Unreadable,
+    model: ModelFacts,
+    speed: Speed,
+    findings: Sequence[Finding],
+) -> EvaluationReport:
+    """Measure, and write evaluation.json, predictions.parquet and the plots beside the report that is returned."""
+    asked, outputs = request.policy.evaluate, request.outputs
+    truth, found = in_columns(pictures, numbers)
+    with request.timed("measure"):
+        matches = match(truth, found, len(pictures), len(labels), all_ious(asked.iou))
+        estimates = estimate(matches, labels, asked.iou, asked.score_threshold)
+        errors = find_errors(truth, found, len(pictures), len(labels), asked.score_threshold)
+        metrics, per_class = estimates.metrics()
+        counts, counts_per_class = counts_of(matches, labels, asked.score_threshold)
+    outputs.table("predictions.parquet", [predictions(pictures, numbers, labels, errors)])
+    outputs.json("evaluation.json", model_quality.detection(*estimates))
+    confusion = ConfusionMatrix(
+        labels=names_that_differ([*labels, NOTHING]), counts=tuple(tuple(map(int, row)) for row in errors.counts)
+    )
+    with request.timed("plots"):
+        plots = outputs.plots(
+            {"confusion": confusion_svg(confusion), "per_class": per_class_svg(per_class, ["ap", "ap50", "ap75"])}
+        )
+    return EvaluationReport(
+        task=request.policy.task,
+        labels=labels,
+        metrics=metrics | counts,
+        per_class=per_class | counts_per_class,
+        confusion=confusion,
+        model=model,
+        data=DataFacts(
+            rows=len(pictures),
+            unreadable=unreadable.count,
+            unreadable_names=tuple(unreadable.named),
+            sha256=_fingerprint(pictures, labels),
+        ),
+        speed=speed,
+        findings=(*findings, *_of_explanation(request.policy)),
+        plots=plots,
+        seconds=dict(request.seconds),
+    )
+
+
+def in_columns(pictures: Sequence[ScoredPicture], numbers: Sequence[int]) -> tuple[Truth, Found]:
+    """All objects and all detections, in pixels; detections of a class that no label names are left out."""
+    place_of = {number: place for place, number in enumerate(numbers)}
+    objects = [one.objects for one in pictures]
+    counts = [len(one.classes) for one in objects]
+    truth = Truth(
+        picture=np.repeat(np.arange(len(pictures)), counts),
+        boxes=np.concatenate([one.boxes for one in objects]),
+        classes=np.concatenate([one.classes for one in objects]),
+        areas=np.concatenate([one.areas for one in objects]),
+        crowd=np.concatenate([one.crowd for one in objects]),
+    )
+    known = [np.isin(one.detections.classes, list(numbers)) for one in pictures]
+    said = np.concatenate([one.detections.classes[where] for one, where in zip(pictures, known, strict=True)])
+    found = Found(
+        picture=np.repeat(np.arange(len(pictures)), [int(where.sum()) for where in known]),
+        boxes=np.concatenate([one.found[where] for one, where in zip(pictures, known, strict=True)]),
+        classes=np.array([place_of[number] for number in said.tolist()], dtype=np.int64),
+        scores=np.concatenate([one.detections.scores[where] for one, where in zip(pictures, known, strict=True)]),
+    )
+    return truth, found
+
+
+def predictions(
+    pictures: Sequence[ScoredPicture], numbers: Sequence[int], labels: Sequence[str], errors: Errors
+) -> dict[str, pa.Array]:
+    """The columns of predictions.parquet: a row a picture, boxes as [xmin, ymin, xmax, ymax] in its pixels."""
+    name_of = dict(zip(numbers, labels, strict=True))
+    boxes, texts = pa.list_(pa.list_(pa.float64())), pa.list_(pa.string())
+    said = [[name_of.get(number, f"class {number}") for number in one.detections.classes.tolist()] for one in pictures]
+    return {
+        "id": pa.array([one.file for one in pictures], pa.string()),
+        "row": pa.array([one.row for one in pictures], pa.int64()),
+        "fingerprint": pa.array([one.fingerprint for one in pictures], pa.string()),
+        "width": pa.array([one.size[0] for one in pictures], pa.int64()),
+        "height": pa.array([one.size[1] for one in pictures], pa.int64()),
+        "true": pa.array([[labels[place] for place in one.objects.classes] for one in pictures], texts),
+        "true_boxes": pa.array([one.objects.boxes.tolist() for one in pictures], boxes),
+        "crowd": pa.array([one.objects.crowd.tolist() for one in pictures], pa.list_(pa.bool_())),
+        "predicted": pa.array(said, texts),
+        "predicted_boxes": pa.array([one.found.tolist() for one in pictures], boxes),
+        "scores": pa.array([one.detections.scores.tolist() for one in pictures], pa.list_(pa.float64())),
+        "missed": pa.array(errors.missed),
+        "false": pa.array(errors.false),
+        "confused": pa.array(errors.confused),
+    }
+
+
+def _fingerprint(pictures: Sequence[ScoredPicture], labels: Sequence[str]) -> str:
+    """Of the data as a whole: SHA-256 over names, boxes, classes and contents."""
+    digest = hashlib.sha256()
+    for one in pictures:
+        said = [labels[place] for place in one.objects.classes], one.objects.boxes.tolist(), one.objects.crowd.tolist()
+        digest.update(f"{one.file}\0{said}\0{one.fingerprint}\n".encode())
+    return digest.hexdigest()
+
+
+def _of_answers(first: Sequence[Detections], alone: Sequence[Detections], *, together: bool) -> Iterator[Finding]:
+    """Pictures asked about again, one by one; the first time they were asked about together, or one by one too."""
+
+    def scores(found: Sequence[Detections]) -> NDArray[np.float64]:
+        most = max(len(one) for one in (*first, *alone))
+        return np.stack([np.pad(one.scores, (0, most - len(one))) for one in found])
+
+    once, again = scores(first), scores(alone)
+    yield from checks.of_answers(once, once if together else again, again)
+
+
+def _of_data(pictures: Sequence[ScoredPicture], labels: Sequence[str]) -> Iterator[Finding]:
+    """Pictures that stand there twice; what is in them is told by how many objects of each class."""
+    fingerprints = np.array([list(bytes.fromhex(one.fingerprint)) for one in pictures], dtype=np.uint8)
+    counts = [Counter(labels[place] for place in one.objects.classes) for one in pictures]
+    holds = np.array([", ".join(f"{n} {label}" for label, n in sorted(of.items())) or "nothing" for of in counts])
+    yield from checks.of_data(fingerprints, holds, lambda place: pictures[place].file, "images")
+
+
+def _of_explanation(policy: Policy) -> Iterator[Finding]:
+    if policy.explain.chosen.samples or policy.explain.representative.samples:
+        text = (
+            "Detections cannot be explained yet, so no picture was chosen for it. predictions.parquet says how many "
+            "objects were missed, confused and falsely found in each."
+        )
+        yield Finding(severity="info", title="Nothing is explained", text=text)

@@ -1,0 +1,179 @@
+"""Ask a detector about every picture, in a stream: threads decode the next ones while the model works."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import BadData
+from assay.policy import Data, Preprocessing
+from evaluator.boxes_data import AnnotatedPicture, Annotations, ScoredPicture, objects_of
+from evaluator.scored import Unreadable
+from job.progress import Progress
+from model.detections import DetectionReader, Detections
+from model.images import SUFFIXES, read_image
+from model.load import Model
+from model.preprocessing import ImagePreprocessor
+
+BATCH = 32
+"""Pictures of one size that a model is asked about at once."""
+AHEAD = 8
+"""Pictures of their own sizes that are decoded while the model works; one of a camera has 36 MB."""
+DECODERS = min(8, os.cpu_count() or 1)
+
+
+class Listed(NamedTuple):
+    """A picture to be scored."""
+
+    row: int
+    """Its place among all pictures, from 0."""
+    path: Path
+    annotated: AnnotatedPicture
+
+
+def find_listed(annotations: Annotations, folder: Path, unreadable: Unreadable) -> list[Listed]:
+    """The annotated pictures, each at its path below the folder or the one file of its name, then those without a box.
+
+    Raises:
+        BadData: not one of the annotated pictures is there.
+    """
+    for problem in annotations.problems:
+        unreadable.add(problem)
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    by_name: dict[str, str | None] = {}
+    for name in files:
+        short = PurePosixPath(name).name
+        by_name[short] = None if short in by_name else name  # two of a name: neither is meant
+    listed: list[Listed] = []
+    taken: set[str] = set()
+    for row, (file, picture) in enumerate(annotations.pictures.items()):
+        where = file if file in files else by_name.get(PurePosixPath(file).name)
+        if where is None:
+            unreadable.add(f"{file}: no such file")
+            continue
+        taken.add(where)
+        for problem in picture.problems:
+            unreadable.add(problem)
+        if not picture.problems:
+            listed.append(Listed(row, files[where], picture))
+    if not taken:
+        raise BadData(
+            f"none of the {len(annotations.pictures)} annotated pictures is in the data: expected "
+            f"{next(iter(annotations.pictures))}, found {len(files)} files"
+            + (f" such as {min(files)}" if files else "")
+        )
+    if not annotations.complete:
+        others = [name for name in files if name not in taken and PurePosixPath(name).suffix.lower() in SUFFIXES]
+        rows = range(len(annotations.pictures), len(annotations.pictures) + len(others))
+        listed += [Listed(row, files[name], AnnotatedPicture(name)) for row, name in zip(rows, others, strict=True)]
+    return listed
+
+
+class Detector:
+    """A model that finds boxes in pictures.
+
+    Attributes:
+        first_class: what its format calls the first class.
+        size: width and height that it sees; None: each picture's own, asked about one by one.
+
+    Raises:
+        BadModel, BadPolicy: its outputs are no detector's, its input is no picture, the policy contradicts it.
+    """
+
+    def __init__(self, model: Model, preprocessing: Preprocessing | None) -> None:
+        self._model, self._reader = model, DetectionReader(model.outputs)
+        self._asked, self._tensor = preprocessing or Preprocessing(), model.inputs[0]
+        self.first_class = self._reader.first_class
+        self.size: tuple[int, int] | None = None
+        self._preprocessor: ImagePreprocessor | None = None
+        if self._asked.size is not None or tuple(self._tensor.shape[1:3]) != (None, None):
+            self._preprocessor = ImagePreprocessor(self._asked, self._tensor)
+            height, width = self._preprocessor.size
+            self.size = (width, height)
+        else:
+            self.prepare(np.zeros((8, 8, 3), dtype=np.uint8))  # what does not fit is found before any picture is read
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
+        """(h, w, 3) RGB, 0 to 255 → as the model takes it."""
+        if self._preprocessor is not None:
+            return self._preprocessor.prepare(image)
+        own = self._asked.model_copy(update={"size": image.shape[:2]})
+        return ImagePreprocessor(own, self._tensor).prepare(image)
+
+    def find(self, inputs: Sequence[NDArray[Any]]) -> list[Detections]:
+        """What is found in prepared pictures; of one size they are asked about at once."""
+        if self.size is not None:
+            return self._reader.read(self._model.answers(np.stack(inputs)))
+        return [self._reader.read(self._model.answers(one[None]))[0] for one in inputs]
+
+
+def score_boxes(
+    listed: Sequence[Listed],
+    detector: Detector,
+    places: Mapping[str, int],
+    data: Data,
+    unreadable: Unreadable,
+    progress: Progress,
+) -> Iterator[ScoredPicture]:
+    """Every picture that can be read, and what is found in it.
+
+    Args:
+        listed: the pictures.
+        detector: who is asked.
+        places: label → the class's place.
+        data: says what the boxes' coordinates are.
+        unreadable: what cannot be read is added here.
+        progress: is told after each batch.
+    """
+
+    def read(one: Listed) -> tuple[ScoredPicture, NDArray[Any]] | BadData:
+        try:
+            image = read_image(one.path)
+            height, width = image.shape[:2]
+            objects = objects_of(one.annotated, places, width, height, data)
+        except BadData as error:
+            return error
+        with one.path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
+        picture = ScoredPicture(one.annotated.file, one.row, (width, height), digest, objects, nothing)
+        return picture, detector.prepare(image)
+
+    size = BATCH if detector.size is not None else AHEAD
+    # The warnings that `read_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(DECODERS) as pool:
+        following = [pool.submit(read, one) for one in listed[:size]]
+        for start in range(0, len(listed), size):
+            current = following
+            following = [pool.submit(read, one) for one in listed[start + size : start + 2 * size]]
+            batch = []
+            for result in (future.result() for future in current):
+                if isinstance(result, BadData):
+                    unreadable.add(str(result))
+                else:
+                    batch.append(result)
+            if batch:
+                found = detector.find([prepared for _, prepared in batch])
+                for (picture, _), detections in zip(batch, found, strict=True):
+                    yield picture._replace(detections=detections)
+            progress.report("evaluating", start + len(current), len(listed), "images")
+
+
+def ask_alone(paths: Sequence[Path], detector: Detector) -> tuple[list[Detections], list[float]]:
+    """What is found in pictures one by one, and in how many milliseconds, the model alone."""
+    found, times = [], []
+    for path in paths:
+        prepared = detector.prepare(read_image(path))
+        began = time.perf_counter()
+        found += detector.find([prepared])
+        times.append(1000 * (time.perf_counter() - began))
+    return found, times
