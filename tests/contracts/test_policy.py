@@ -98,7 +98,7 @@ def test_all_problems_are_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"task": "object_detection"}, "task object_detection"),
+        ({"task": "object_detection", "evaluate": {"slices": ["lab"]}}, "evaluate.slices of detections"),
         ({"bias": {"facets": [{"column": "sex", "values": ["F"]}]}}, "bias"),
         ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint"),
         ({"gates": [{"metric": "recall", "slice": "sex=F", "min": 0.5}]}, "a gate on a slice"),

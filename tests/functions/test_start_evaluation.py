@@ -153,7 +153,11 @@ def test_a_request_is_a_run_of_its_own_and_the_newest_version_when_it_names_none
         (None, "BadPolicy", "no policy: no assay.yaml in s3://archives/models/digits/7/ or above it"),
         ("task: [", "BadPolicy", "s3://archives/models/assay.yaml, line "),
         (POLICY + "gatse: []\n", "BadPolicy", "gatse: unknown key; did you mean `gates`?"),
-        ("{task: object_detection, data: {source: test/}}", "NotYet", "not yet: task object_detection"),
+        (
+            "{task: object_detection, data: {source: test/, annotations: a.csv}, evaluate: {slices: [lab]}}",
+            "NotYet",
+            "evaluate.slices of detections",
+        ),
         (POLICY.replace("test/,", "nowhere/,"), "BadData", "s3://archives/models/nowhere/ holds no objects"),
         (POLICY.replace("test.csv", "tset.csv"), "BadData", "s3://archives/models/tset.csv does not exist"),
         (

@@ -37,7 +37,10 @@ def check_error(application: Application, run: str, *said: str) -> None:
         (POLICY + "gatse: []\n", "gatse: unknown key; did you mean `gates`?"),
         (POLICY.replace("test.csv", "missing.csv"), "missing.csv does not exist; expected an object, or a folder"),
         (POLICY.replace("test.csv", "s3://lake/x.csv"), "location not allowed; the deployer allows"),
-        (POLICY.replace("tabular_classification", "object_detection"), "not yet: task object_detection"),
+        (
+            POLICY.replace("tabular_classification", "object_detection") + "evaluate: {slices: [a]}\n",
+            "evaluate.slices of detections",
+        ),
     ],
     ids=["none", "no YAML", "typo", "missing data", "data elsewhere", "not yet"],
 )
