@@ -33,6 +33,10 @@ class Call:
     """The request's fields; for S3 its query and its `x-amz-…` headers."""
 
 
+SIGNED_AS = {"sagemaker-runtime": "sagemaker"}
+"""Services whose calls are signed, and allowed, under another's name."""
+
+
 class AccessLog:
     """Calls by callers with a role's credentials, oldest first; others (a user's own) are not kept."""
 
@@ -56,7 +60,8 @@ class AccessLog:
             if caller is None:
                 return
             parameters = parameters_of(response)
-            call = Call(caller, response.service_name, response._get_action(), resource, parameters)
+            service = SIGNED_AS.get(response.service_name, response.service_name)
+            call = Call(caller, service, response._get_action(), resource, parameters)
             self._calls += [versioned(call), *copied(call)]
 
 
@@ -86,4 +91,11 @@ def parameters_of(response: Any) -> dict[str, Any]:
         if not response.parsed_url.query:
             query = {}  # without a query moto fills in the headers
         return query | {k.lower(): v for k, v in headers.items() if k.lower().startswith("x-amz-")}
+    if response.service_name == "sagemaker-runtime":
+        return {"EndpointName": endpoint_of(response.path)}
     return {k: v[0] for k, v in response.querystring.items() if k not in ("Action", "Version")}
+
+
+def endpoint_of(path: str) -> str:
+    """The endpoint's name in `/endpoints/<name>/invocations`."""
+    return unquote(path.split("/")[2])

@@ -27,6 +27,7 @@ from assay_local import application, clients, stack
 from assay_local.access_log import AccessLog, Call
 from assay_local.aws_server import AwsServer
 from assay_local.credentials import Roles
+from assay_local.endpoints import EndpointService, Handler
 from assay_local.event_bus import Event, EventBus, Undelivered, check_targets
 from assay_local.event_sources import EventSources
 from assay_local.lambda_service import FunctionError, Invocation, LambdaService
@@ -53,6 +54,8 @@ class Cloud:
     schedules: False leaves them to `fire`, so that a test is not disturbed by the clock.
     parallel_jobs: processing jobs that run at a time; the others wait in progress, as for an instance.
     programs: which program stands in for an image, by a part of its repository's name.
+    endpoints: SageMaker endpoints that are there: name → the address of a container's /invocations, or a handler
+        (body, content type, accept) → answer. Those that a job makes serve SavedModels by themselves.
     host: the address to serve on. Other than loopback only for a container engine's bridge.
     """
 
@@ -66,6 +69,7 @@ class Cloud:
         schedules: bool = True,
         parallel_jobs: int = 2,
         programs: Mapping[str, str] = PROGRAMS,
+        endpoints: Mapping[str, str | Handler] | None = None,
         stack_name: str = "assay",
         region: str = "us-east-1",
         host: str = "127.0.0.1",
@@ -77,6 +81,7 @@ class Cloud:
         self._run_schedules = schedules
         self._parallel_jobs = parallel_jobs
         self._programs = programs
+        self._named_endpoints = dict(endpoints or {})
         self._stack_name = stack_name
         self._host = host
         self._exit = ExitStack()
@@ -105,7 +110,13 @@ class Cloud:
                 folder=self._made("jobs"),
                 parallel=self._parallel_jobs,
             )
-            undo.enter_context(corrected_moto(self._bus, self._sagemaker, self._log))
+            self._endpoints = EndpointService(
+                self._named_endpoints,
+                endpoint=self.endpoint,
+                region=self.region,
+                folder=self._made("endpoints"),
+            )
+            undo.enter_context(corrected_moto(self._bus, self._sagemaker, self._endpoints, self._log))
             server.start()
             undo.callback(server.stop)
             for bucket in self._buckets:
@@ -273,6 +284,7 @@ class Cloud:
         self._schedules.stop()
         self._event_sources.stop()
         self._sagemaker.close()
+        self._endpoints.close()
         self._functions.close()
         self._schedules.join()
         self._event_sources.join()

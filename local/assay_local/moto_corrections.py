@@ -18,17 +18,21 @@ from moto.s3 import notifications
 from moto.s3.models import S3Backend
 from moto.s3.responses import S3Response
 from moto.sagemaker.exceptions import AWSValidationException
-from moto.sagemaker.models import SageMakerModelBackend
+from moto.sagemaker.models import FakeEndpoint, FakeEndpointConfig, SageMakerModelBackend
 from moto.sagemaker.responses import SageMakerResponse
+from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 from moto.sqs.models import Queue, SQSBackend
 
-from assay_local.access_log import AccessLog
+from assay_local.access_log import AccessLog, endpoint_of
+from assay_local.endpoints import EndpointService
 from assay_local.event_bus import Event, EventBus, aws_event
 from assay_local.sagemaker_service import SageMakerService
 
 
 @contextmanager
-def corrected_moto(bus: EventBus, sagemaker: SageMakerService, access_log: AccessLog) -> Iterator[None]:
+def corrected_moto(
+    bus: EventBus, sagemaker: SageMakerService, endpoint_service: EndpointService, access_log: AccessLog
+) -> Iterator[None]:
     with ExitStack() as stack:
         for owner, name, replacement in [
             *access_recorded(access_log),
@@ -38,6 +42,7 @@ def corrected_moto(bus: EventBus, sagemaker: SageMakerService, access_log: Acces
             *atomic_conditional_writes(),
             *processing_jobs(sagemaker),
             *unique_models(),
+            *endpoints(endpoint_service),
         ]:
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, replacement)
@@ -192,6 +197,44 @@ def unique_models() -> list[Replacement]:
         return create(self, model_name, *args, **kwargs)
 
     return [(SageMakerModelBackend, "create_model", create_model)]
+
+
+def endpoints(service: EndpointService) -> list[Replacement]:
+    """AWS: an endpoint serves its model, after a while, and answers. moto's are in service at once and answer nothing.
+
+    moto also knows some instance types only.
+    """
+    create, delete = SageMakerModelBackend.create_endpoint, SageMakerModelBackend.delete_endpoint
+
+    def create_endpoint(self: SageMakerModelBackend, endpoint_name: str, *args: Any, **kwargs: Any) -> FakeEndpoint:
+        if endpoint_name in self.endpoints or service.is_known(endpoint_name):
+            arn = FakeEndpoint.arn_formatter(endpoint_name, self.account_id, self.region_name)
+            raise AWSValidationException(f'Cannot create already existing endpoint "{arn}".')
+        made = create(self, endpoint_name, *args, **kwargs)
+        made.endpoint_status = "Creating"
+        variant = self.endpoint_configs[made.endpoint_config_name].production_variants[0]
+
+        def told(status: str, reason: str | None) -> None:
+            made.endpoint_status, made.failure_reason = status, reason  # type: ignore[assignment]
+
+        service.serve(endpoint_name, self._models[variant["ModelName"]].primary_container["ModelDataUrl"], told)
+        return made
+
+    def delete_endpoint(self: SageMakerModelBackend, endpoint_name: str) -> None:
+        delete(self, endpoint_name)
+        service.delete(endpoint_name)
+
+    def invoke_endpoint(self: SageMakerRuntimeResponse) -> Any:
+        content_type, accept = self.headers.get("Content-Type", ""), self.headers.get("Accept", "*/*")
+        status, headers, body = service.invoke(endpoint_of(self.path), bytes(self.raw_body), content_type, accept)
+        return status, {**headers, "status": str(status)}, body  # where moto reads it
+
+    return [
+        (SageMakerModelBackend, "create_endpoint", create_endpoint),
+        (SageMakerModelBackend, "delete_endpoint", delete_endpoint),
+        (SageMakerRuntimeResponse, "invoke_endpoint", invoke_endpoint),
+        (FakeEndpointConfig, "validate_instance_type", lambda _self, _instance_type: None),
+    ]
 
 
 def one_at_a_time(method: Callable[..., Any], lock_of: Callable[[Any], Any]) -> Callable[..., Any]:

@@ -198,27 +198,34 @@ class ProcessEngine:
 
     def start(self, job: Json, root: Path, environment: Mapping[str, str], log: Path) -> Program:
         program = program_of(job["AppSpecification"]["ImageUri"], self.programs)
-        scratch = root / "tmp"
-        scratch.mkdir()
-        own = {
-            "HOME": str(scratch),
-            "LANG": "C.UTF-8",
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
-            "PYTHONPATH": os.pathsep.join(map(str, self.python_path)),
-            "TMPDIR": str(scratch),
-        }
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                # -P: the guard's folder is no place to import from.
-                [sys.executable, "-P", "-s", str(GUARD), program, str(root)],
-                env={**own, **environment},
-                cwd=root,
-                stdin=subprocess.PIPE,  # its lifeline
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # so that it ends with all that it started
-            )
+        process = start_program(program, root, environment, log, self.python_path)
         return Program(process, lambda number: signal_group(process.pid, number))
+
+
+def start_program(
+    program: str, root: Path, environment: Mapping[str, str], log: Path, python_path: Iterable[Path]
+) -> "subprocess.Popen[bytes]":
+    """`python -m <program> <root>`, with nothing of this process's environment; it ends with this process."""
+    scratch = root / "tmp"
+    scratch.mkdir()
+    own = {
+        "HOME": str(scratch),
+        "LANG": "C.UTF-8",
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+        "PYTHONPATH": os.pathsep.join(map(str, python_path)),
+        "TMPDIR": str(scratch),
+    }
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            # -P: the guard's folder is no place to import from.
+            [sys.executable, "-P", "-s", str(GUARD), program, str(root)],
+            env={**own, **environment},
+            cwd=root,
+            stdin=subprocess.PIPE,  # its lifeline
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # so that it ends with all that it started
+        )
 
 
 def signal_group(group: int, number: int) -> None:
