@@ -23,12 +23,13 @@ from assay.evaluation import Comparison, Difference, EvaluationReport, Finding, 
 from assay.layout import ARCHIVE_NAME
 from assay.policy import Policy
 from assay.run import Champion, Run
+from evaluator import classification, regression
 from evaluator.classification import Classified
-from evaluator.intervals import Estimate, difference
+from evaluator.intervals import ROWS, Estimate, difference
 from evaluator.outputs import Outputs
 from evaluator.request import Request
 from evaluator.scored import Samples, Scored
-from evaluator.slices import Part
+from evaluator.slices import SLICE_ROWS, Part
 from model.archive import sha256
 
 MOST_FLIPS = 100
@@ -43,6 +44,77 @@ Score = Callable[[Request], Scored]
 """Ask the request's archive, by its policy, about those of the rows that it is about."""
 Estimated = tuple[Mapping[str, Estimate], Mapping[str, Mapping[str, Estimate]]]
 """Metrics, and metric → class → estimate."""
+
+
+Compared = tuple[Comparison | None, list[Finding]]
+"""None: there is no champion."""
+
+
+def compare_classified(
+    request: Request,
+    archive_sha256: str,
+    scored: Scored,
+    found: Classified,
+    parts: Sequence[Part],
+    classified: Callable[[Scored, Policy], Classified],
+    score: Score,
+) -> Compared:
+    """This classifier beside the champion; writes flips.csv.
+
+    Args:
+        request: the job.
+        archive_sha256: of the archive that is judged.
+        scored, found: its answers.
+        parts: the slices.
+        classified: from the champion's scores to its classes, by its own policy.
+        score: asks the champion.
+    """
+    champion = request.champion
+    if champion is None:
+        return None, []
+    try:
+        task = Classes(found.labels, classified)
+        beside = answers_of_champion(request, champion, archive_sha256, scored, task, score)
+    except Refused as why:
+        return refused(champion, archive_sha256, why)
+    theirs = Classes.said(found, beside)
+
+    def estimated(model: Classified) -> Callable[[Places, int], Estimated]:
+        def of(places: Places, most: int) -> Estimated:
+            made = classification.estimate(model.part(places), most)
+            return made.metrics, made.per_class
+
+        return of
+
+    comparison, findings = compared(champion, beside, parts, estimated(found), estimated(theirs))
+    return with_flips(comparison, scored.samples, found, theirs, beside.known, request.outputs), findings
+
+
+def compare_predicted(
+    request: Request,
+    archive_sha256: str,
+    scored: Scored,
+    parts: Sequence[Part],
+    score: Score,
+) -> Compared:
+    """This regressor beside the champion; as `compare_classified`."""
+    champion = request.champion
+    if champion is None:
+        return None, []
+    try:
+        beside = answers_of_champion(request, champion, archive_sha256, scored, Numbers(), score)
+    except Refused as why:
+        return refused(champion, archive_sha256, why)
+    true, weights = scored.samples.labels, scored.samples.weights
+
+    def estimated(predicted: Array) -> Callable[[Places, int], Estimated]:
+        def of(places: Places, most: int) -> Estimated:
+            weighted = None if weights is None else weights[places]
+            return regression.estimate(true[places], predicted[places], weighted, most), {}
+
+        return of
+
+    return compared(champion, beside, parts, estimated(scored.scores[:, 0]), estimated(beside.answers[:, 0]))
 
 
 class Refused(Exception):
@@ -209,7 +281,7 @@ def _asked(request: Request, left: _Left, samples: Samples, beside: Beside, task
     try:
         with request.timed("champion"):
             scored = score(theirs)
-            answers = task.asked(scored, left.policy)
+            answers = task.asked(scored, left.policy) if len(scored) else np.empty((0, task.width))
     except AssayError as error:
         return beside._replace(problem=f"the champion cannot be asked any more: {error}")
     places = np.searchsorted(samples.rows, scored.samples.rows)
@@ -308,8 +380,8 @@ def compared(
     champion: Champion,
     beside: Beside,
     parts: Sequence[Part],
-    ours: Callable[[Places], Estimated],
-    theirs: Callable[[Places], Estimated],
+    ours: Callable[[Places, int], Estimated],
+    theirs: Callable[[Places, int], Estimated],
 ) -> tuple[Comparison, list[Finding]]:
     """The differences on all samples that the champion was asked about, and on the slices of them.
 
@@ -317,16 +389,16 @@ def compared(
         champion: who it is.
         beside: its answers.
         parts: the slices.
-        ours, theirs: what the two models' answers at some places come to.
+        ours, theirs: what the two models' answers at some places come to, resampling at most so many rows.
     """
     n = len(beside.known)
     places = np.flatnonzero(beside.known)
-    metrics, per_class = _differences(ours(places), theirs(places))
+    metrics, per_class = _differences(ours(places, ROWS), theirs(places, ROWS))
     slices = {}
     for part in parts:
         inside = part.places[beside.known[part.places]]
         if len(inside):
-            slices[part.name], _ = _differences(ours(inside), theirs(inside))
+            slices[part.name], _ = _differences(ours(inside, SLICE_ROWS), theirs(inside, SLICE_ROWS))
     comparison = Comparison(
         champion=champion.run,
         archive_sha256=champion.archive_sha256,

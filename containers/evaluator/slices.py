@@ -19,11 +19,14 @@ from numpy.typing import NDArray
 from assay.errors import BadPolicy
 from assay.evaluation import Finding, Metric, Slice
 from assay.policy import ColumnType, SliceByBins, SliceByQuantiles
+from evaluator.scored import Samples
 
 SMALL = 30
 """Rows below which a slice stops no model: a plain rate of fewer is known to no better than about ± 0.18 (Wilson)."""
 MOST_VALUES = 50
 """Slices of one column, the most frequent values first."""
+SLICE_ROWS = 20_000
+"""Of more rows, a slice's spread is measured on so many."""
 MOST_PER_CLASS = 2000
 """Slices times classes up to which each slice is measured by class, too."""
 
@@ -55,6 +58,27 @@ class Part(NamedTuple):
     """Of its samples among all."""
     p_value: float | None = None
     """None: it was declared."""
+
+
+def parts_of(
+    declared: Sequence[Declared],
+    samples: Samples,
+    losses: Array,
+    columns: Callable[[Places], Mapping[str, NDArray[Any]]],
+) -> tuple[list[Part], list[Finding]]:
+    """The declared slices and the parts that are found, and what was left out.
+
+    Args:
+        declared: the policy's `evaluate.slices`.
+        samples: all of them.
+        losses: (samples,) 1 for a mistake, or an absolute error; without a number nothing is looked for.
+        columns: the columns of the samples at some places, among which parts are looked for.
+    """
+    parts, findings = declared_parts(declared, samples.column)
+    if np.isfinite(losses).all():
+        drawn = drawn_for_discovery(len(samples))
+        parts += discovered_parts(columns(drawn), losses[drawn], drawn)
+    return parts, findings
 
 
 def column_of(declared: Declared) -> str:

@@ -311,8 +311,8 @@ def test_what_it_knows_is_compared_though_its_archive_is_gone(stage: Stage) -> N
 
 
 def estimates(found: Classified) -> Any:
-    def of(places: NDArray[np.int64]) -> Estimated:
-        made = estimate(found.part(places))
+    def of(places: NDArray[np.int64], most: int) -> Estimated:
+        made = estimate(found.part(places), most)
         return made.metrics, made.per_class
 
     return of
