@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
@@ -13,24 +11,46 @@ from assay.errors import BadPolicy
 from assay.evaluation import ExplainSample
 from assay.policy import Chosen
 from evaluator.classification import Classified
-from evaluator.scored import Sample
+from evaluator.scored import Samples
 
 Describe = Callable[[int], ExplainSample]
 REPRESENTATIVE_ROWS = 100
 
 
-def representative(samples: Sequence[Sample], answered: NDArray[np.bool_], size: int, seed: int) -> list[int]:
+def representative(samples: Samples, answered: NDArray[np.bool_], size: int, seed: int) -> list[int]:
     """Places of a random part of the samples that depends on their content and the seed, on no model.
 
     So champion and challenger get the same ones, and rows that were added to the data change few of them. Only a
     sample whose answer is no number, which no explanation can stand on, is not `answered` and left out.
     """
+    places = np.flatnonzero(answered)
+    if not len(places):
+        return []
+    marks = np.ascontiguousarray(samples.fingerprints[places, :8]).view(np.uint64).ravel()
+    chance = _mixed(marks ^ _mixed(np.array([seed % 2**64], dtype=np.uint64)) ^ _mixed(_copies(marks)))
+    if size < len(places):
+        places = places[np.argpartition(chance, size)[:size]]
+    drawn: list[int] = np.sort(places).tolist()
+    return drawn
 
-    def by_chance(place: int) -> bytes:
-        # the row's place tells samples of the same content apart
-        return hashlib.sha256(f"{seed}\0{samples[place].fingerprint}\0{samples[place].row}".encode()).digest()
 
-    return sorted(heapq.nsmallest(size, np.flatnonzero(answered).tolist(), key=by_chance))
+def _copies(marks: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """How many equal ones come before each: it tells samples of the same content apart."""
+    order = np.argsort(marks, kind="stable")
+    changes = np.concatenate([[True], marks[order[1:]] != marks[order[:-1]]])
+    first = np.maximum.accumulate(np.where(changes, np.arange(len(marks)), 0))
+    copies = np.empty(len(marks), dtype=np.uint64)
+    copies[order] = np.arange(len(marks)) - first
+    return copies
+
+
+def _mixed(numbers: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64 (Steele, Lea & Flood 2014, "Fast Splittable Pseudorandom Number Generators")."""
+    with np.errstate(over="ignore"):
+        z = numbers + np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)))
 
 
 def check_only(chosen: Chosen, columns: Iterable[str]) -> None:
@@ -41,25 +61,25 @@ def check_only(chosen: Chosen, columns: Iterable[str]) -> None:
             raise BadPolicy(f"explain.chosen.only: no column {column!r} in the data; found {', '.join(known)}")
 
 
-def eligible(samples: Sequence[Sample], answered: NDArray[np.bool_], chosen: Chosen) -> list[int]:
+def eligible(samples: Samples, answered: NDArray[np.bool_], chosen: Chosen) -> NDArray[np.int64]:
     """Places of the samples that `explain.chosen.only` admits."""
-    return [
-        place
-        for place in np.flatnonzero(answered).tolist()
-        if all(samples[place].columns[column] == value for column, value in chosen.only.items())
-    ]
+    admitted = answered.copy()
+    for column, value in chosen.only.items():
+        admitted &= samples.equal(column, value)
+    return np.flatnonzero(admitted)
 
 
-def worst_classified(found: Classified, places: Sequence[int], size: int) -> list[tuple[int, str]]:
+def worst_classified(found: Classified, places: Sequence[int] | NDArray[np.int64], size: int) -> list[tuple[int, str]]:
     """Mistakes first, the surest of them first, then the least sure: (place, reason)."""
     own = found.probabilities[np.arange(len(found.true)), found.predicted]
     margins = _margins(found.probabilities)
     at = np.asarray(places, dtype=np.int64)
     wrong = at[found.predicted[at] != found.true[at]]
     right = at[found.predicted[at] == found.true[at]]
-    order = [*wrong[np.argsort(-own[wrong], kind="stable")], *right[np.argsort(margins[right], kind="stable")]]
+    wrong = wrong[np.argsort(-own[wrong], kind="stable")]
+    right = right[np.argsort(margins[right], kind="stable")]
     result = []
-    for place in order[:size]:
+    for place in np.concatenate([wrong, right])[:size]:
         true, predicted = found.labels[found.true[place]], found.labels[found.predicted[place]]
         if true != predicted:
             result.append((int(place), f"mistake: {true} taken for {predicted} with {own[place]:.2f}"))
@@ -69,7 +89,7 @@ def worst_classified(found: Classified, places: Sequence[int], size: int) -> lis
 
 
 def worst_predicted(
-    true: NDArray[np.float64], predicted: NDArray[np.float64], places: Sequence[int], size: int
+    true: NDArray[np.float64], predicted: NDArray[np.float64], places: Sequence[int] | NDArray[np.int64], size: int
 ) -> list[tuple[int, str]]:
     """The largest errors first: (place, reason)."""
     at = np.asarray(places, dtype=np.int64)
@@ -95,6 +115,6 @@ def _margins(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """How far the highest score is ahead of the next: (samples, K) → (samples,)."""
     if probabilities.shape[1] < 2:
         return np.zeros(len(probabilities))
-    highest = np.sort(probabilities, axis=1)
+    highest = np.partition(probabilities, -2, axis=1)
     margins: NDArray[np.float64] = highest[:, -1] - highest[:, -2]
     return margins

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from assay.evaluation import (
     ConfusionMatrix,
     DataFacts,
@@ -24,6 +22,7 @@ from evaluator.classification import Classified, classify, estimate
 from evaluator.labels import names_that_differ, positive_class, resolve_labels
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
+from model.endpoint import Endpoint
 from model.load import Model
 
 
@@ -42,13 +41,20 @@ def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshol
     # one output is the positive class's score of two
     labels = resolve_labels(data, names, max(scored.scores.shape[1], 2))
     positive = positive_class(labels, data)
-    true = np.array([labels.index[sample.label] for sample in scored.samples], dtype=np.int64)
+    true = scored.samples.numbered(labels.index)
     predicted, probabilities = classify(scored.scores, threshold, positive)
     two = len(labels.names) == 2
-    return Classified(true, predicted, probabilities, names_that_differ(labels.names), positive if two else None)
+    return Classified(
+        true,
+        predicted,
+        probabilities,
+        names_that_differ(labels.names),
+        positive if two else None,
+        scored.samples.weights,
+    )
 
 
-def check_outputs(model: Model, names: Mapping[str, str], data: Data) -> None:
+def check_outputs(model: Model | Endpoint, names: Mapping[str, str], data: Data) -> None:
     """Raises what `classified_of` would, before hours of asking, when the signature says how many outputs there are."""
     if model.width is not None:
         resolve_labels(data, names, max(model.width, 2))

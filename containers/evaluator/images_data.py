@@ -1,33 +1,42 @@
-"""Pictures with an annotation file, scored in a stream: threads decode the next ones while the model works."""
+"""Pictures and their labels, by an annotation file or by folders; scored by a thread for each core."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import BadData
+from assay.errors import BadData, BadPolicy
 from assay.policy import Data
-from evaluator.scored import Sample, Scored, Unreadable
+from evaluator.scored import Sample, Samples, Scored, Unreadable
 from job.progress import Progress
-from model.images import read_image
+from model.images import SUFFIXES, decode_image, read_file, read_image
 from model.load import Model
 from model.preprocessing import ImagePreprocessor
 from model.rows import open_csv
+from model.runtime import CORES
 
-BATCH = 32
-"""Pictures a call of the model; at 224 px a batch has 19 MB."""
-DECODERS = min(8, os.cpu_count() or 1)
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH = 8
+"""Pictures a call of the model: at 224 px 5 MB, which stay in the processor's cache (4 to 8 were faster than 32)."""
+PROBE = 8
+WORTH_PIXELS = 10_000_000
+"""Of so many in all, 200 pictures of 224 px, the search for a faster runtime is worth its time, 2 to 3 s. Decided by the
+data's size alone: the same job uses the same runtime."""
 
 _NAME_COLUMN = "class_name"
+_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,60 @@ def find_pictures(folder: Path, annotations: Sequence[Annotation]) -> dict[str, 
     return found
 
 
+def annotations_by_folder(folder: Path) -> list[Annotation]:
+    """A line for each picture `<class>/…/<file>` below the folder, in the order of their paths.
+
+    Raises:
+        BadData: there is none, or one lies in no class's folder.
+    """
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_picture(path))
+    if not files:
+        raise BadData(f"no picture in the data; expected <class>/<file>, {', '.join(sorted(SUFFIXES))}")
+    alone = [file for file in files if "/" not in file]
+    if alone:
+        raise BadData(
+            f"{alone[0]} lies in no class's folder; expected <class>/<file>, or say data.annotations, the CSV file with "
+            "the labels"
+        )
+    result = []
+    for row, file in enumerate(files):
+        label = file.partition("/")[0]
+        result.append(Annotation(row, file, label, label, {"image_file_name": file, _NAME_COLUMN: label}))
+    return result
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def labels_by_folder(annotations: Sequence[Annotation], data: Data) -> Data:
+    """The policy's part with the labels that the folders give: their names in the order of text, as Keras has them.
+
+    Raises:
+        BadPolicy: the names are numbers, in another order as such.
+    """
+    if data.labels is not None or data.label_base is not None:
+        return data
+    names = sorted({annotation.label for annotation in annotations})
+    if all(name.isdecimal() for name in names) and names != sorted(names, key=int):
+        by_number = ", ".join(sorted(names, key=int)[:_SHOWN])
+        raise BadPolicy(
+            f"the folders are called {', '.join(names[:_SHOWN])}, … as text (Keras's order of classes), {by_number}, … "
+            "as numbers: say data.labels, the classes in the order of the model's outputs, or data.label_base"
+        )
+    return data.model_copy(update={"labels": tuple(names)})
+
+
+def probe_of(pictures: Sequence[Path], preprocessor: ImagePreprocessor) -> NDArray[Any] | None:
+    """The first pictures that can be read, (n, h, w, channels) as the model takes them; None of very bad data."""
+    inputs: list[NDArray[Any]] = []
+    for path in pictures[: 4 * PROBE]:
+        if len(inputs) < PROBE:
+            with suppress(BadData):
+                inputs.append(preprocessor.prepare(read_image(path)))
+    return np.stack(inputs) if inputs else None
+
+
 def score_images(
     annotations: Sequence[Annotation],
     pictures: Mapping[str, Path],
@@ -113,37 +176,56 @@ def score_images(
     unreadable: Unreadable,
     progress: Progress,
 ) -> Scored:
-    """Ask the model about every picture that can be read; `pictures` says where each of the annotated ones lies."""
+    """Ask the model about every picture that can be read; `pictures` says where each of the annotated ones lies.
 
-    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]] | BadData:
-        path = pictures[annotation.file]
-        try:
-            prepared = preprocessor.prepare(read_image(path))
-        except BadData as error:
-            return error
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    Each thread reads, decodes and asks by itself: so no core waits, neither for pictures nor for scores.
+    """
+
+    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]]:
+        content = read_file(pictures[annotation.file])
+        prepared = preprocessor.prepare(decode_image(content, annotation.file))
+        digest = hashlib.sha256(content).hexdigest()
         return Sample(annotation.file, annotation.row, annotation.label, digest, annotation.columns), prepared
 
+    def ask(batch: Sequence[Annotation]) -> tuple[list[Sample], list[str], NDArray[np.float64] | None]:
+        samples, problems, inputs = [], [], []
+        for annotation in batch:
+            try:
+                sample, prepared = read(annotation)
+            except BadData as error:
+                problems.append(str(error))
+            else:
+                samples.append(sample)
+                inputs.append(prepared)
+        return samples, problems, model.predict(np.stack(inputs)) if inputs else None
+
+    size = model.inputs[0].shape[0] or BATCH
+    batches = [annotations[start : start + size] for start in range(0, len(annotations), size)]
     samples: list[Sample] = []
     scores: list[NDArray[np.float64]] = []
-    # The warnings that `read_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
-    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(DECODERS) as pool:
-        following = [pool.submit(read, annotation) for annotation in annotations[:BATCH]]
-        for start in range(0, len(annotations), BATCH):
-            current = following
-            following = [pool.submit(read, annotation) for annotation in annotations[start + BATCH : start + 2 * BATCH]]
-            inputs = []
-            for result in (future.result() for future in current):
-                if isinstance(result, BadData):
-                    unreadable.add(str(result))
-                else:
-                    samples.append(result[0])
-                    inputs.append(result[1])
-            if inputs:
-                scores.append(model.predict(np.stack(inputs)))
-            progress.report("evaluating", start + len(current), len(annotations), "images")
+    done = 0
+    # The warnings that `decode_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(CORES) as pool:
+        for batch, (read_samples, problems, answers) in zip(batches, _in_turn(pool, ask, batches), strict=True):
+            samples += read_samples
+            if answers is not None:
+                scores.append(answers)
+            for problem in problems:
+                unreadable.add(problem)
+            done += len(batch)
+            progress.report("evaluating", done, len(annotations), "images")
     unreadable.check()
     if not samples:
         raise BadData(f"no picture can be read: {unreadable.named[0]}")
-    return Scored(samples, np.concatenate(scores))
+    return Scored(Samples.of(samples), np.concatenate(scores))
+
+
+def _in_turn(pool: ThreadPoolExecutor, ask: Callable[[T], R], batches: Sequence[T]) -> Iterator[R]:
+    """As `pool.map`, but what fails ends soon: only a few batches are ever under way."""
+    waiting: deque[Future[R]] = deque()
+    for batch in batches:
+        waiting.append(pool.submit(ask, batch))
+        if len(waiting) > 2 * CORES:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

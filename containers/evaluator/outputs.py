@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,13 @@ from numpy.typing import NDArray
 from assay.base import Record
 from assay.evaluation import ExplainSample
 from evaluator.classification import Classified
-from evaluator.rows_data import Table, cells_of
-from evaluator.scored import Sample, Scored
+from evaluator.scored import Samples, Scored
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # a fifth of a second: where it is used, it is imported there
+
+_PART = 65_536
+"""Rows of a Parquet file written at a time."""
 
 
 class Outputs:
@@ -50,26 +56,33 @@ class Outputs:
             self.text(file, svg)
         return tuple(files)
 
-    def table(self, name: str, columns: dict[str, Any]) -> None:
-        """A Parquet file: column → values."""
-        import pyarrow as pa  # a fifth of a second, and only here
+    def table(self, name: str, parts: Iterable[Mapping[str, pa.Array]]) -> None:
+        """A Parquet file, written part by part: column → values each; there is at least one."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
         path = self.path(name)
-        part = path.with_name(f".{path.name}.part")
-        pq.write_table(pa.table(columns), part)
-        part.replace(path)
+        part_file = path.with_name(f".{path.name}.part")
+        batches = (pa.RecordBatch.from_pydict(dict(part)) for part in parts)
+        first = next(batches)
+        with pq.ParquetWriter(part_file, first.schema) as writer:
+            for batch in itertools.chain([first], batches):
+                writer.write_batch(batch)
+        part_file.replace(path)
 
-    def explain_rows(self, table: Table, samples: Sequence[Sample]) -> tuple[str, ...]:
-        """`explain/rows/data.csv`: features, label, `assay_id`, no header row, as Clarify reads it; its headers."""
-        cells = cells_of(table, {sample.row for sample in samples})
+    def explain_rows(self, columns: Sequence[str], label: str, rows: Iterable[tuple[str, Mapping[str, str]]]) -> None:
+        """`explain/rows/data.csv`: features, label, `assay_id`, no header row, as Clarify reads it.
+
+        Args:
+            columns: the features.
+            label: the label's column.
+            rows: each one's id, and its cells as they stand in the data.
+        """
         content = io.StringIO()
         writer = csv.writer(content, lineterminator="\n")
-        for sample in samples:
-            row = cells[sample.row]
-            writer.writerow([*(row[place] for place in table.features), sample.label, sample.id])
+        for row_id, cells in rows:
+            writer.writerow([*(cells[name] for name in columns), cells[label], row_id])
         self.text("explain/rows/data.csv", content.getvalue())
-        return (*table.feature_names, table.label_name, "assay_id")
 
     def explain_images(self, pictures: dict[str, Path], samples: Sequence[ExplainSample]) -> list[ExplainSample]:
         """Copies the pictures to `explain/images/`; the samples with the file that each became."""
@@ -97,31 +110,60 @@ def _different(names: Sequence[str]) -> list[str]:
     return result
 
 
-def classified_columns(scored: Scored, found: Classified) -> dict[str, Any]:
-    """The columns of predictions.parquet for a classifier; null where the scores are no numbers."""
-    labels = np.array(found.labels)
-    own = found.probabilities[np.arange(len(scored)), found.predicted]
+def classified_columns(scored: Scored, found: Classified) -> Iterator[dict[str, pa.Array]]:
+    """The columns of predictions.parquet for a classifier, in parts; null where the scores are no numbers."""
+    import pyarrow as pa
 
-    def known(values: NDArray[Any]) -> list[Any]:
-        return [value if answered else None for value, answered in zip(values.tolist(), found.answered, strict=True)]
+    labels = pa.array(found.labels)
+    for part in _parts(len(scored)):
+        probabilities, true, predicted = found.probabilities[part], found.true[part], found.predicted[part]
+        n, k = probabilities.shape
+        unknown = ~np.isfinite(probabilities).all(axis=1)
+        own = probabilities[np.arange(n), predicted]
+        scores = pa.ListArray.from_arrays(
+            pa.array(np.arange(n + 1, dtype=np.int32) * k), pa.array(probabilities.ravel()), mask=pa.array(unknown)
+        )
+        yield _sample_columns(scored.samples, part) | {
+            "true": labels.take(pa.array(true)),
+            "predicted": labels.take(pa.array(predicted, mask=unknown)),
+            "correct": pa.array(true == predicted, mask=unknown),
+            "score": pa.array(own, mask=unknown),
+            "scores": scores,
+        }
 
-    return _sample_columns(scored) | {
-        "true": labels[found.true].tolist(),
-        "predicted": known(labels[found.predicted]),
-        "correct": known(found.true == found.predicted),
-        "score": known(own),
-        "scores": known(found.probabilities),
+
+def predicted_columns(
+    scored: Scored, true: NDArray[np.float64], predicted: NDArray[np.float64]
+) -> Iterator[dict[str, pa.Array]]:
+    """The columns of predictions.parquet for a regressor, in parts."""
+    import pyarrow as pa
+
+    for part in _parts(len(scored)):
+        columns = {"true": pa.array(true[part]), "predicted": pa.array(predicted[part])}
+        yield _sample_columns(scored.samples, part) | columns
+
+
+def _parts(samples: int) -> Iterator[slice]:
+    for start in range(0, max(samples, 1), _PART):
+        yield slice(start, min(start + _PART, samples))
+
+
+def _sample_columns(samples: Samples, part: slice) -> dict[str, pa.Array]:
+    import pyarrow as pa
+
+    rows = pa.array(samples.rows[part])
+    columns = {
+        "id": rows.cast(pa.string()) if samples.ids is None else samples.ids[part],
+        "row": rows,
+        "fingerprint": _as_hex(samples.fingerprints[part]),
     }
+    return columns if samples.weights is None else columns | {"weight": pa.array(samples.weights[part])}
 
 
-def predicted_columns(scored: Scored, true: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, Any]:
-    """The columns of predictions.parquet for a regressor."""
-    return _sample_columns(scored) | {"true": true, "predicted": predicted}
+def _as_hex(marks: NDArray[np.uint8]) -> pa.StringArray:
+    """(n, 32) → n texts of 64 characters."""
+    import pyarrow as pa
 
-
-def _sample_columns(scored: Scored) -> dict[str, Any]:
-    return {
-        "id": [sample.id for sample in scored.samples],
-        "row": [sample.row for sample in scored.samples],
-        "fingerprint": [sample.fingerprint for sample in scored.samples],
-    }
+    n, size = marks.shape
+    offsets = np.arange(n + 1, dtype=np.int32) * 2 * size
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(marks.tobytes().hex().encode()))

@@ -11,11 +11,9 @@ from assay.evaluation import EvaluationReport
 from assay.not_yet import check_is_built
 from assay.policy import Policy
 from assay.run import Champion, Run
-from evaluator.boxes_job import evaluate_boxes
 from evaluator.images_job import evaluate_images
 from evaluator.outputs import Outputs
 from evaluator.request import Request
-from evaluator.rows_job import evaluate_rows
 from job.folders import Folders
 from job.program import run_program
 from job.progress import Progress
@@ -39,8 +37,13 @@ def report_of(request: Request) -> EvaluationReport:
     """Evaluate by the policy's task."""
     if request.policy.task == "image_classification":
         return evaluate_images(request)
+    # these two import pyarrow, a fifth of a second
     if request.policy.task == "object_detection":
+        from evaluator.boxes_job import evaluate_boxes
+
         return evaluate_boxes(request)
+    from evaluator.rows_job import evaluate_rows
+
     return evaluate_rows(request)
 
 

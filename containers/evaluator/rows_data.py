@@ -1,187 +1,199 @@
-"""Rows of a CSV file, scored in a stream."""
+"""Rows of a table, scored in a stream: memory holds their labels, scores and fingerprints, never their features."""
 
 from __future__ import annotations
 
-import hashlib
-import math
-from collections.abc import Collection
+import time
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from assay.errors import BadData, BadModel
-from assay.policy import Data
-from evaluator.scored import Sample, Scored, Unreadable
+from assay.errors import BadData
+from assay.policy import ModelOptions, Policy
+from evaluator.checks import PROBE
+from evaluator.scored import Coder, Room, Samples, Scored, Unreadable
 from job.progress import Progress
+from model.endpoint import Endpoint
+from model.features import Features
 from model.load import Model
-from model.rows import CsvFile, Row, open_csv
+from model.table_files import data_files
+from model.tables import Batch, Survey, Table, open_table
+from model.transform import output_transform
 
 BATCH = 8192
 """Rows a call of the model."""
 
 
-@dataclass(frozen=True)
-class Table:
-    """A CSV file and what its columns mean."""
-
-    file: CsvFile
-    features: tuple[int, ...]
-    label: int
-    id: int | None
-    numbers: bool
-    """Whether the labels are numbers, as a regression's are."""
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return tuple(self.file.header[index] for index in self.features)
-
-    @property
-    def label_name(self) -> str:
-        return self.file.header[self.label]
-
-    def check_label(self, row: Row) -> None:
-        """Raises BadData, with line and column, when a row has too many or few cells, or its label is no number."""
-        if row.problem:
-            raise BadData(row.problem)
-        if self.numbers:
-            self.number(row, self.label)
-
-    def inputs(self, row: Row) -> list[float]:
-        """A row's features; raises BadData, with line and column, for the first cell that holds no number."""
-        try:
-            numbers = [float(row.cells[place]) for place in self.features]
-        except ValueError:
-            numbers = [math.nan]
-        if math.isfinite(sum(numbers)):  # the rule, and the fast way
-            return numbers
-        return [self.number(row, place) for place in self.features]
-
-    def number(self, row: Row, place: int) -> float:
-        """The number in a cell; raises BadData, with line and column, when it holds none."""
-        cell = row.cells[place]
-        try:
-            number = float(cell)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            column = self.file.header[place]
-            raise BadData(f"{self.file.path.name}, line {row.line}: {column} is {cell!r:.80}, expected a finite number")
-        return number
+def rows_of(folder: Path, policy: Policy) -> Table:
+    """The table in a folder; raises BadData or BadPolicy for what its header shows to be wrong."""
+    return open_table(data_files(folder), policy.data, numeric_label=policy.task == "tabular_regression")
 
 
-@dataclass(frozen=True)
-class Overview:
-    """What a table holds as a whole."""
-
-    rows: int
-    labels: tuple[str, ...]
-    """The different ones, sorted; of a regression none."""
-
-
-def open_table(folder: Path, data: Data, *, numbers: bool) -> Table:
-    """The one CSV file of the data; raises BadData when there is none or a column is missing."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    if len(files) != 1:
-        names = ", ".join(file.name for file in files[:5])
-        raise BadData(f"{data.source}: expected one CSV file, found {len(files)}" + (f": {names}" if names else ""))
-    file = open_csv(files[0], data.headers)
-    label = file.column("label" if data.label is None else data.label, "data.label")
-    left_out = {label, *(file.column(name, "data.exclude") for name in data.exclude)}
-    row_id = None if data.id is None else file.column(data.id, "data.id")
-    features = tuple(index for index in range(len(file.header)) if index not in left_out and index != row_id)
-    if not features:
-        raise BadData(f"{files[0].name}: no feature is left among {', '.join(file.header)}")
-    return Table(file, features, label, row_id, numbers)
-
-
-def look_through(table: Table, max_unreadable: int) -> Overview:
-    """One pass over the file before the model is loaded, which takes seconds: finds what no model can mend.
+def look_through(table: Table, max_unreadable: int) -> Survey:
+    """One pass over the data before the model is loaded, which takes seconds: finds what no model can mend.
 
     Raises:
-        BadData: the file has no rows, two rows of one id, or more rows than allowed that are none of its table.
+        BadData: there are no rows, two rows of one id, or more rows than allowed that are none of the table.
     """
     unreadable = Unreadable(max_unreadable)
-    labels: set[str] = set()
-    ids: set[str] = set()
-    rows = 0
-    for row in table.file.every_row():
-        rows += 1
-        try:
-            table.check_label(row)
-        except BadData as error:
-            unreadable.add(str(error))
-            continue
-        if not table.numbers:
-            labels.add(row.cells[table.label])
-        if table.id is not None:
-            if row.cells[table.id] in ids:
-                raise BadData(f"{table.file.path.name}, line {row.line}: id {row.cells[table.id]!r} stands twice")
-            ids.add(row.cells[table.id])
+    unreadable.add(*table.survey.problems)
     unreadable.check()
-    if not rows:
-        raise BadData(f"{table.file.path.name}: no rows after the header")
-    return Overview(rows, tuple(sorted(labels)))
+    return table.survey
 
 
-def cells_of(table: Table, rows: Collection[int]) -> dict[int, tuple[str, ...]]:
-    """Some rows again, as they stand in the file: memory holds no others."""
-    return {number: row.cells for number, row in enumerate(table.file.every_row()) if number in rows}
+@dataclass(frozen=True)
+class Asked:
+    """A model that is asked about rows of a table."""
+
+    used: tuple[str, ...]
+    """The columns that it sees."""
+    unused: tuple[str, ...]
+    scores: Callable[[Batch], NDArray[np.float64]]
+    """(n, outputs), transformed as the policy says."""
 
 
-def check_fits(table: Table, model: Model) -> None:
-    """Raises BadModel when the model takes another number of features than the data has."""
-    shape = model.inputs[0].shape
-    expected = shape[1] if len(shape) == 2 else None
-    if len(shape) != 2 or expected not in (None, len(table.features)):
-        takes = f"{expected} features" if len(shape) == 2 else f"inputs of shape {shape[1:]}"
-        raise BadModel(
-            f"the model expects {takes}, the data has {len(table.features)}: {', '.join(table.feature_names)}"
-        )
+def ask_about(table: Table, model: Model | Endpoint, options: ModelOptions) -> Asked:
+    """How the model is asked.
+
+    Raises:
+        BadModel: it takes other columns than the data has.
+        BadPolicy: `model.inputs` names a column or input that there is not.
+    """
+    transform = output_transform(options.output_transform)
+    if isinstance(model, Endpoint):
+
+        def ask_endpoint(batch: Batch) -> NDArray[np.float64]:
+            return transform(model.predict({name: _for_endpoint(batch, name) for name in table.features}))
+
+        return Asked(table.features, (), ask_endpoint)
+    features = Features(model.inputs, table.features, table.types, options.inputs)
+
+    def ask(batch: Batch) -> NDArray[np.float64]:
+        return transform(model.predict(features.arrange(batch.columns)))
+
+    return Asked(features.used, features.unused, ask)
+
+
+def _for_endpoint(batch: Batch, name: str) -> NDArray[Any]:
+    """A column in which None stands for text that is missing."""
+    values = batch.columns[name]
+    if values.dtype == object:
+        values = values.copy()
+        values[batch.missing[name]] = None
+    return values
 
 
 def score_rows(
-    table: Table, rows: int, keep: Collection[str], model: Model, unreadable: Unreadable, progress: Progress
+    table: Table,
+    asked: Asked,
+    keep: Collection[str],
+    unreadable: Unreadable,
+    progress: Progress,
+    only: Collection[int] | None = None,
 ) -> Scored:
     """Ask the model about every row that can be read.
 
     Args:
         table: the data.
-        rows: how many it has.
-        keep: the columns that samples are chosen by.
-        model: whom to ask.
+        asked: the model.
+        keep: the columns that samples are chosen, or cut into slices, by.
         unreadable: takes the others.
         progress: is told.
+        only: the places of the rows to ask about; by default all.
+
+    Raises:
+        BadData: more rows than allowed cannot be read, or all of them.
     """
-    kept = {name: table.file.header.index(name) for name in keep}
-    samples: list[Sample] = []
-    scores: list[NDArray[np.float64]] = []
-    inputs: list[list[float]] = []
-    for number, row in enumerate(table.file.every_row()):
-        try:
-            table.check_label(row)
-            inputs.append(table.inputs(row))
-        except BadData as error:
-            unreadable.add(str(error))
-            continue
-        samples.append(
-            Sample(
-                id=str(number) if table.id is None else row.cells[table.id],
-                row=number,
-                label=row.cells[table.label],
-                fingerprint=hashlib.sha256("\0".join(row.cells).encode()).hexdigest(),
-                columns={name: row.cells[place] for name, place in kept.items()},
-            )
-        )
-        if len(inputs) == BATCH:
-            scores.append(model.predict(np.array(inputs)))
-            inputs.clear()
-            progress.report("evaluating", number + 1, rows, "rows")
-    if inputs:
-        scores.append(model.predict(np.array(inputs)))
+    rows = table.survey.rows
+    wanted = None if only is None else np.sort(np.fromiter(only, np.int64, len(only)))
+    gathered = _Gathered(table, rows if wanted is None else len(wanted), keep)
+    columns = {*asked.used, *keep, *filter(None, (table.label, table.id, table.weight))}
+    for batch in table.batches(BATCH, columns):
+        unreadable.add(*batch.problems)
+        part = batch if wanted is None else batch.at(np.flatnonzero(np.isin(batch.rows, wanted)))
+        if len(part.rows):
+            gathered.add(part, asked.scores(part))
+            progress.report("evaluating", int(part.rows[-1]) + 1, rows, "rows")
     progress.report("evaluating", rows, rows, "rows")
     unreadable.check()
-    if not samples:
+    if gathered.scores is None and only is None:
         raise BadData(f"no row can be read: {unreadable.named[0]}")
-    return Scored(samples, np.concatenate(scores))
+    samples = gathered.samples()
+    weights = samples.weights
+    if weights is not None and only is None and not weights.any():
+        raise BadData(f"data.weight: {table.weight} is 0 in all rows")
+    return Scored(samples, np.empty((0, 1)) if gathered.scores is None else gathered.scores)
+
+
+class Probed(NamedTuple):
+    """Scores of the first rows, (PROBE or fewer, outputs) each: asked together, once more, and one by one."""
+
+    together: NDArray[np.float64]
+    again: NDArray[np.float64]
+    alone: NDArray[np.float64]
+    milliseconds: NDArray[np.float64]
+    """(rows,): what each took alone."""
+
+
+def probe(table: Table, asked: Asked) -> Probed:
+    """Ask about some rows that could be read, in several ways."""
+    batches = table.batches(PROBE, {*asked.used, table.label})
+    batch = next(batch for batch in batches if len(batch.rows))
+    singles = [batch.at(np.array([place])) for place in range(len(batch.rows))]
+    asked.scores(singles[0])  # a function is compiled for each new shape
+    alone, milliseconds = [], []
+    for single in singles:
+        began = time.perf_counter()
+        alone.append(asked.scores(single))
+        milliseconds.append((time.perf_counter() - began) * 1000)
+    return Probed(asked.scores(batch), asked.scores(batch), np.concatenate(alone), np.array(milliseconds))
+
+
+class _Gathered:
+    """Samples and scores as they come, into columns of a size that is known beforehand."""
+
+    def __init__(self, table: Table, size: int, keep: Collection[str]) -> None:
+        self._table = table
+        self._size = size
+        self._rows = Room(size, np.int64)
+        self._fingerprints = Room((size, 32), np.uint8)
+        self._columns = {name: _room(table, name, size) for name in {*keep, table.label}}
+        self._weights = None if table.weight is None else Room(size)
+        self._ids: list[pa.Array] = []
+        self._scores: Room | None = None
+
+    def add(self, batch: Batch, scores: NDArray[np.float64]) -> None:
+        self._rows.add(batch.rows)
+        self._fingerprints.add(batch.fingerprints())
+        for name, column in self._columns.items():
+            column.add(batch.columns[name])
+        if self._table.id is not None:
+            self._ids.append(pa.array(batch.columns[self._table.id], pa.string()))
+        if self._weights is not None:
+            self._weights.add(batch.columns[self._table.weight or ""])
+        if self._scores is None:
+            self._scores = Room((self._size, scores.shape[1]))
+        self._scores.add(scores)
+
+    def samples(self) -> Samples:
+        columns = {name: column.column() for name, column in self._columns.items()}
+        return Samples(
+            rows=self._rows.column(),
+            label=columns[self._table.label],
+            fingerprints=self._fingerprints.column(),
+            ids=None if self._table.id is None else pa.concat_arrays([pa.array([], pa.string()), *self._ids]),
+            weights=None if self._weights is None else self._weights.column(),
+            columns=columns,
+        )
+
+    @property
+    def scores(self) -> NDArray[np.float64] | None:
+        return None if self._scores is None else self._scores.column()
+
+
+def _room(table: Table, name: str, size: int) -> Room | Coder:
+    return Room(size) if table.types[name] == "numeric" else Coder(size)

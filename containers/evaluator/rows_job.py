@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadModel
-from assay.evaluation import EvaluationReport, Explainable, ExplainSample, ExplainSamples, ModelFacts
-from evaluator import checks, model_quality, regression
+from assay.evaluation import EvaluationReport, Explainable, ExplainSample, ExplainSamples, Finding, ModelFacts, Speed
+from assay.policy import Policy
+from evaluator import checks, model_quality, plots, regression
 from evaluator.choose import (
     REPRESENTATIVE_ROWS,
     check_only,
@@ -21,57 +26,135 @@ from evaluator.classified import check_outputs, classified_of, classified_report
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns, predicted_columns
 from evaluator.request import Request
-from evaluator.rows_data import Table, check_fits, look_through, open_table, score_rows
+from evaluator.rows_data import Asked, ask_about, look_through, probe, rows_of, score_rows
 from evaluator.scored import Scored, Unreadable
+from evaluator.slices import check_slices, column_of
+from model.endpoint import Endpoint
+from model.load import Model
+from model.tables import Table
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """A table, and what came of asking the model about it."""
+
+    table: Table
+    scored: Scored
+    used: tuple[str, ...]
+    """The columns that the model sees."""
+    unreadable: Unreadable
+    model: ModelFacts
+    findings: tuple[Finding, ...]
+    speed: Speed
+    not_explained: str
+    """Why the explainer cannot ask the model as it was asked here; empty: it can."""
 
 
 def evaluate_rows(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the table as such is found before the model is loaded."""
-    policy, regresses = request.policy, request.policy.task == "tabular_regression"
-    table = open_table(request.dataset, policy.data, numbers=regresses)
-    check_only(policy.explain.chosen, table.file.header)
-    overview = look_through(table, policy.evaluate.max_unreadable)
-    names = {label: label for label in overview.labels}
-    if not regresses:
-        check_labels(policy.data, overview.labels)
+    table = _open(request)
+    evaluated = _evaluate(request, table)
+    if request.policy.task == "tabular_regression":
+        return _regression(request, evaluated)
+    return _classification(request, evaluated)
+
+
+def score(request: Request) -> Scored:
+    """The model's answers alone, about the rows in `request.only` where it names some."""
+    policy = request.policy
+    table = _open(request)
+    unreadable = Unreadable(table.survey.rows)  # whoever asks again has been told of them
+    with request.predictor() as (model, _):
+        asked = _ask(table, model, policy)
+        return score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only)
+
+
+def _open(request: Request) -> Table:
+    policy = request.policy
+    table = rows_of(request.dataset, policy)
+    check_only(policy.explain.chosen, table.header)
+    survey = look_through(table, policy.evaluate.max_unreadable)
+    check_slices(policy.evaluate.slices, survey.types)
+    if policy.task != "tabular_regression":
+        check_labels(policy.data, survey.labels)
+    return table
+
+
+def _kept(policy: Policy) -> set[str]:
+    return {*policy.explain.chosen.only, *map(column_of, policy.evaluate.slices)}
+
+
+def _names(table: Table) -> dict[str, str]:
+    return {label: label for label in table.survey.labels}
+
+
+def _ask(table: Table, model: Model | Endpoint, policy: Policy) -> Asked:
+    """Raises BadModel or BadPolicy for what the signature shows, before hours of asking."""
+    asked = ask_about(table, model, policy.model)
+    if policy.task != "tabular_regression":
+        check_outputs(model, _names(table), policy.data)
+    elif model.width not in (None, 1):
+        raise BadModel(f"the model has {model.width} outputs, a regression needs 1")
+    return asked
+
+
+def _evaluate(request: Request, table: Table) -> _Evaluated:
+    policy = request.policy
     unreadable = Unreadable(policy.evaluate.max_unreadable)
-    with request.model() as (model, folder):
+    with request.predictor() as (model, folder):
         facts = request.facts(model, folder)
-        check_fits(table, model)
-        if not regresses:
-            check_outputs(model, names, policy.data)
-        elif model.width not in (None, 1):
-            raise BadModel(f"the model has {model.width} outputs, a regression needs 1")
+        asked = _ask(table, model, policy)
         with request.timed("score"):
-            only = policy.explain.chosen.only
-            scored = score_rows(table, overview.rows, only, model, unreadable, request.progress)
-    if regresses:
-        return _regression(request, table, scored, unreadable, facts)
-    found = classified_of(scored, names, policy.data, policy.evaluate.threshold)
+            scored = score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only)
+        with request.timed("probe"):
+            probed = probe(table, asked)
+    findings = [*checks.of_answers(probed.together, probed.again, probed.alone)]
+    samples = scored.samples
+    findings += checks.of_data(samples.fingerprints, samples.labels, lambda place: f"row {samples[place].id}", "rows")
+    if asked.unused:
+        text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
+        findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
+    speed = Speed(
+        per_second=len(scored) / max(request.seconds["score"], 1e-3),
+        unit="texts" if policy.task == "text_classification" else "rows",
+        latency_p50_ms=float(np.quantile(probed.milliseconds, 0.5)),
+        latency_p95_ms=float(np.quantile(probed.milliseconds, 0.95)),
+    )
+    return _Evaluated(
+        table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(model, policy)
+    )
+
+
+def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport:
+    policy, scored = request.policy, evaluated.scored
+    found = classified_of(scored, _names(evaluated.table), policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
         found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
     )
     samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
-    explain = _write(request, table, scored, samples, output_names(scored, found), positive)
-    return classified_report(request, scored, found, unreadable, facts, explain)
+    explain, why = _explain(request, evaluated, samples, output_names(scored, found), positive)
+    report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain)
+    findings = (*report.findings, *evaluated.findings, *why)
+    return report.model_copy(update={"speed": evaluated.speed, "findings": findings})
 
 
-def _regression(
-    request: Request, table: Table, scored: Scored, unreadable: Unreadable, model: ModelFacts
-) -> EvaluationReport:
+def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
+    policy, scored = request.policy, evaluated.scored
     if scored.scores.shape[1] != 1:
         raise BadModel(f"the model has {scored.scores.shape[1]} outputs, a regression needs 1")
-    policy = request.policy
-    true = np.array([float(sample.label) for sample in scored.samples])
-    predicted = scored.scores[:, 0]
+    true, predicted = scored.samples.labels, scored.scores[:, 0]
     answered = np.isfinite(predicted)
     with request.timed("measure"):
-        estimates = regression.estimate(true, predicted)
+        estimates = regression.estimate(true, predicted, scored.samples.weights)
         metrics = {name: found.metric() for name, found in estimates.items()}
     request.outputs.json("evaluation.json", model_quality.regression(estimates))
     request.outputs.table("predictions.parquet", predicted_columns(scored, true, predicted))
+    drawn: tuple[str, ...] = ()
+    if answered.all():
+        with request.timed("plots"):
+            drawn = request.outputs.plots({"residuals": plots.residuals_svg(true, predicted, evaluated.table.label)})
     chosen = worst_predicted(
         true, predicted, eligible(scored.samples, answered, policy.explain.chosen), policy.explain.chosen.samples
     )
@@ -89,13 +172,16 @@ def _regression(
         )
 
     samples = combine(_drawn(request, scored, answered), chosen, describe_value)
+    explain, why = _explain(request, evaluated, samples, (evaluated.table.label,), None)
     return EvaluationReport(
         task=policy.task,
         metrics=metrics,
-        model=model,
-        data=data_facts(scored, unreadable),
-        findings=tuple(checks.of_regressor(predicted, metrics)),
-        explain=_write(request, table, scored, samples, (table.label_name,), None),
+        model=evaluated.model,
+        data=data_facts(scored, evaluated.unreadable),
+        speed=evaluated.speed,
+        findings=(*checks.of_regressor(predicted, metrics), *evaluated.findings, *why),
+        explain=explain,
+        plots=drawn,
         seconds=dict(request.seconds),
     )
 
@@ -106,24 +192,56 @@ def _drawn(request: Request, scored: Scored, answered: NDArray[np.bool_]) -> lis
     return representative(scored.samples, answered, REPRESENTATIVE_ROWS if asked is None else asked, explain.seed)
 
 
-def _write(
+def _explain(
     request: Request,
-    table: Table,
-    scored: Scored,
-    samples: list[tuple[int, ExplainSample]],
+    evaluated: _Evaluated,
+    samples: Sequence[tuple[int, ExplainSample]],
     outputs: tuple[str, ...],
     positive: str | None,
-) -> Explainable | None:
-    """Write the rows to explain; None when there are none."""
+) -> tuple[Explainable | None, list[Finding]]:
+    """Write the rows to explain; None when there are none, or, with a finding, when the explainer cannot do it."""
     if not samples:
-        return None
-    headers = request.outputs.explain_rows(table, [scored.samples[place] for place, _ in samples])
+        return None, []
+    table, columns = evaluated.table, evaluated.used
+    cells = table.cells([sample.row for _, sample in samples])
+    rows = [(sample.id, cells[sample.row]) for _, sample in samples]
+    request.outputs.explain_rows(columns, table.label, rows)
     request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(sample for _, sample in samples)))
-    return Explainable(
+    why = evaluated.not_explained or _no_numbers(columns, cells.values())
+    if why:
+        return None, [Finding(severity="info", title="Not explained", text=why)]
+    explain = Explainable(
         kind="rows",
         samples=len(samples),
-        headers=headers,
-        label=table.label_name,
+        headers=(*columns, table.label, "assay_id"),
+        label=table.label,
         label_headers=outputs,
         positive=positive,
     )
+    return explain, []
+
+
+def _why_not_explained(model: Model | Endpoint, policy: Policy) -> str:
+    if isinstance(model, Endpoint):
+        return "Not yet: explanations of a model behind an endpoint."
+    if len(model.inputs) != 1 or model.inputs[0].dtype == "string":
+        names = ", ".join(f"{tensor.name} ({tensor.dtype})" for tensor in model.inputs)
+        return f"Not yet: explanations of a model with several inputs, or of text; it has {names}."
+    if policy.model.output_transform is not None:
+        return "Not yet: explanations of a model with model.output_transform."
+    return ""
+
+
+def _no_numbers(columns: Sequence[str], rows: Collection[Mapping[str, str]]) -> str:
+    for row in rows:
+        for name in columns:
+            if not _is_number(row[name]):
+                return f"Not yet: explanations of other columns than numbers; {name} holds {row[name]!r:.80}."
+    return ""
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False

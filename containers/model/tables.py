@@ -76,9 +76,9 @@ class Table:
     """Files of one kind and the same columns, as one table.
 
     What a column is, numbers, categories or text, the policy says (`data.columns`, `data.text`), else the file
-    (Parquet), else its values, all of them: it is numeric when more than half of those that are there are numbers, text
-    when they are longer than 50 characters on average, else categorical. So one bad cell in a column of numbers makes
-    its row unreadable, and the column remains what it is.
+    (Parquet), else its values, all of them: it is numeric when at least half of those that are neither empty nor
+    missing are numbers, text when they are longer than 50 characters on average, else categorical. So one bad cell in a
+    column of numbers makes its row unreadable, and the column remains what it is.
 
     Attributes:
         header: all columns, in the files' order.
@@ -316,7 +316,7 @@ class _Values:
     def add(self, column: pa.Array, unknown: _Unknown) -> None:
         counted = pc.value_counts(_as_text(column))  # what is different is looked at once
         texts, counts = counted.field("values"), counted.field("counts").to_numpy()
-        counts = np.where(unknown.mask(texts), 0, counts)
+        counts = np.where(unknown.mask(texts) | np.asarray(pc.equal(texts, "").fill_null(True)), 0, counts)
         self._present += int(counts.sum())
         self._characters += int(counts @ pc.utf8_length(texts).fill_null(0).to_numpy())
         if self._may_be_numeric:
@@ -324,7 +324,7 @@ class _Values:
 
     @property
     def type(self) -> ColumnType:
-        if self._may_be_numeric and (2 * self._numbers > self._present or not self._present):
+        if self._may_be_numeric and 2 * self._numbers >= self._present:
             return "numeric"
         return "text" if self._characters > TEXT_LENGTH * self._present else "categorical"
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -11,7 +13,7 @@ from assay.evaluation import ExplainSample
 from assay.policy import Chosen
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified, worst_predicted
 from evaluator.classification import Classified
-from evaluator.scored import Sample
+from evaluator.scored import Sample, Samples
 
 SCORES = np.array(
     [
@@ -26,8 +28,13 @@ FOUND = Classified(np.array([0, 0, 0, 2, 2]), SCORES.argmax(axis=1), SCORES, ("a
 ALL = range(5)
 
 
-def samples(*contents: str) -> list[Sample]:
-    return [Sample(str(row), row, "x", content, {"kind": content}) for row, content in enumerate(contents)]
+def samples(*contents: str) -> Samples:
+    return Samples.of(
+        [
+            Sample(str(row), row, "x", hashlib.sha256(content.encode()).hexdigest(), {"kind": content})
+            for row, content in enumerate(contents)
+        ]
+    )
 
 
 def yes(count: int) -> NDArray[np.bool_]:
@@ -58,8 +65,8 @@ def test_the_largest_errors_come_first() -> None:
 def test_a_sample_of_an_answer_that_is_no_number_is_never_explained() -> None:
     data = samples("p", "q", "p")
     answered = np.array([True, True, False])
-    assert eligible(data, answered, Chosen()) == [0, 1]
-    assert eligible(data, answered, Chosen(only={"kind": "p"})) == [0]
+    assert eligible(data, answered, Chosen()).tolist() == [0, 1]
+    assert eligible(data, answered, Chosen(only={"kind": "p"})).tolist() == [0]
     assert representative(data, answered, 3, seed=0) == [0, 1]
 
 
@@ -75,14 +82,16 @@ def test_the_representative_part_hangs_on_the_seed_and_hardly_on_other_rows() ->
     assert len(set(drawn)) == 50
     assert drawn == sorted(drawn) == representative(data, yes(200), 50, seed=0)
     assert drawn != representative(data, yes(200), 50, seed=1)
-    more = representative([*data, *(Sample(str(r), r, "x", str(r), {}) for r in range(200, 210))], yes(210), 50, seed=0)
-    assert len(set(drawn) & set(more)) >= 45
+    more = representative(samples(*map(str, range(-10, 200))), yes(210), 50, seed=0)
+    assert len(set(drawn) & {place - 10 for place in more}) >= 45
     assert representative(data, yes(200), 0, seed=0) == []
     assert representative(data, yes(200), 1000, seed=0) == list(range(200))
 
 
 def test_rows_of_the_same_content_are_drawn_apart() -> None:
-    assert 5 < len(representative(samples(*["same"] * 20), yes(20), 10, seed=0)) <= 10
+    assert len(representative(samples(*["same"] * 20), yes(20), 10, seed=0)) == 10
+    drawn = representative(samples(*["same"] * 100, *map(str, range(100))), yes(200), 100, seed=0)
+    assert 30 < sum(place < 100 for place in drawn) < 70
 
 
 def test_a_sample_that_is_there_for_two_reasons_stands_once_and_the_chosen_come_first() -> None:
