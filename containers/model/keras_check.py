@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import zipfile
 from collections.abc import Iterator
@@ -35,6 +36,20 @@ def check_keras_file(file: Path) -> None:
                         _check_hdf5(weights, size)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise BadModel(f"no .keras file: {error}") from error
+
+
+def written_by(file: Path) -> str:
+    """The version of Keras that wrote a file, "" where it does not say."""
+    import h5py  # loaded already
+
+    try:
+        if file.suffix == ".keras":
+            with zipfile.ZipFile(file) as members:
+                return str(json.loads(members.read("metadata.json"))["keras_version"])
+        with h5py.File(file, "r") as opened:
+            return str(opened.attrs["keras_version"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return ""
 
 
 def _check_hdf5(file: Any, size: int) -> None:

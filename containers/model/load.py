@@ -18,7 +18,7 @@ from assay.evaluation import Tensor
 from assay.policy import ModelOptions
 from model.archive import shown
 from model.features import Inputs
-from model.keras_check import check_keras_file
+from model.keras_check import check_keras_file, written_by
 from model.saved_model_check import check_saved_model
 
 ACCEPTED = "a SavedModel folder (saved_model.pb), a .keras file or a .h5 file"
@@ -210,7 +210,7 @@ def load_model(folder: Path) -> Model:
         raise BadModel(f"{name}: {error}") from error
     except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError, RuntimeError) as error:
         # what Keras and TensorFlow raise for files they do not understand
-        raise BadModel(f"{name}: TensorFlow cannot load it: {_reason(error)}") from error
+        raise BadModel(f"{name}: TensorFlow cannot load it: {_reason(error)}{_instead(found)}") from error
 
 
 def _find(folder: Path) -> Path:
@@ -289,7 +289,8 @@ def _load_keras(file: Path) -> Model:
 
     check_keras_file(file)
     # safe mode refuses Lambda layers and other code in the file
-    loaded = tf.keras.models.load_model(file, compile=False, safe_mode=True)
+    known = {"DepthwiseConv2D": _depthwise_of_keras_2()} if written_by(file).startswith("2.") else None
+    loaded = tf.keras.models.load_model(file, known, compile=False, safe_mode=True)
     if not loaded.inputs:
         raise BadModel("the file does not say the shape of the model's input")
     inputs = [_tensor(tensor.name, tensor) for tensor in loaded.inputs]
@@ -315,6 +316,26 @@ def _load_keras(file: Path) -> Model:
     format = "Keras" if file.suffix == ".keras" else "HDF5"
     runtime = f"TensorFlow {tf.__version__}, Keras {tf.keras.__version__}"
     return Model(_failing_clearly(ask), inputs, outputs, format, runtime, graph=function)
+
+
+def _depthwise_of_keras_2() -> Any:
+    """The layer of every MobileNet that Keras 2 saved as HDF5: it says `groups`, which Keras 3 does not know."""
+    import tensorflow as tf  # loaded already
+
+    layer = tf.keras.layers.DepthwiseConv2D
+
+    class DepthwiseOfKeras2(layer):  # type: ignore[misc, valid-type]
+        @classmethod
+        def from_config(cls, config: dict[str, Any]) -> Any:
+            return layer(**{name: value for name, value in config.items() if (name, value) != ("groups", 1)})
+
+    return DepthwiseOfKeras2
+
+
+def _instead(found: Path) -> str:
+    """What to do about a Keras file that Keras 3 does not read."""
+    version = "" if found.is_dir() else written_by(found)
+    return f"; Keras {version} wrote it: save a SavedModel with tf.saved_model.save" if version.startswith("2.") else ""
 
 
 def _failing_clearly(ask: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:

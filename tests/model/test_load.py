@@ -300,6 +300,42 @@ def test_what_fails_while_it_computes_is_said(tmp_path: Path) -> None:
         model.predict(np.array(["ten"], object))
 
 
+def as_keras_2_wrote(file: Path, layer: str, **config: Any) -> None:
+    """Change an HDF5 file to what Keras 2 says of layers of this class."""
+    import h5py
+
+    with h5py.File(file, "a") as opened:
+        opened.attrs["keras_version"] = "2.15.0"
+        model = json.loads(opened.attrs["model_config"])
+        for each in model["config"]["layers"]:
+            if each["class_name"] == layer:
+                each["config"].update(config)
+        opened.attrs["model_config"] = json.dumps(model)
+
+
+@tensorflow
+@pytest.mark.filterwarnings("ignore")  # Keras's own about .h5
+def test_a_mobilenet_of_keras_2_is_read(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([tf.keras.Input((4, 4, 2)), layers.DepthwiseConv2D(3), layers.Flatten()])
+    model.save(tmp_path / "m.h5")
+    as_keras_2_wrote(tmp_path / "m.h5", "DepthwiseConv2D", groups=1)
+    pictures = np.random.default_rng(0).random((2, 4, 4, 2), dtype=np.float32)
+    np.testing.assert_allclose(load_model(tmp_path).predict(pictures), model(pictures).numpy(), rtol=1e-5)
+
+
+@tensorflow
+@pytest.mark.filterwarnings("ignore")  # Keras's own about .h5
+def test_what_keras_3_does_not_read_of_keras_2_is_said_with_what_to_do(tmp_path: Path) -> None:
+    keras_model(tmp_path / "m.h5")
+    as_keras_2_wrote(tmp_path / "m.h5", "Dense", implementation=2)
+    said = r"Unrecognized keyword .*; Keras 2\.15\.0 wrote it: save a SavedModel with tf\.saved_model\.save"
+    with pytest.raises(BadModel, match=said):
+        load_model(tmp_path)
+
+
 @tensorflow
 def test_a_handler_beside_the_model_is_never_executed(tmp_path: Path) -> None:
     keras_model(tmp_path / "m.keras")

@@ -345,6 +345,28 @@ def test_a_model_of_tensorflow_1s_era_passes(tmp_path: Path) -> None:
     np.testing.assert_allclose(load_model(tmp_path).predict(rows), rows @ weights, rtol=1e-6)
 
 
+def test_a_function_that_takes_an_iterator_passes_and_one_that_makes_one_does_not(tmp_path: Path) -> None:
+    """As a layer of Keras 2 does that was adapted to data."""
+    import tensorflow as tf
+
+    data = tf.data.Dataset.from_tensor_slices(np.zeros((3, 2), np.float32))
+    for name in ("given", "made"):
+        module = tf.Module()
+        spec = tf.TensorSpec([None, 2], tf.float32)
+        module.serve = tf.function(lambda x: {"y": 2 * x}, input_signature=[spec], autograph=False)
+        if name == "given":
+            module.adapt = tf.function(next, autograph=False)
+            module.adapt.get_concrete_function(iter(data))
+        else:
+            module.adapt = tf.function(lambda: next(iter(tf.data.Dataset.range(3))), autograph=False)
+            module.adapt.get_concrete_function()
+        tf.saved_model.save(module, str(tmp_path / name / "1"), signatures={"serving_default": module.serve})
+    assert "IteratorGetNext" in str((tmp_path / "given/1/saved_model.pb").read_bytes())
+    assert load_model(tmp_path / "given").predict(np.ones((1, 2))).tolist() == [[2, 2]]
+    with pytest.raises(BadModel, match=r"not accepted: .*RangeDataset"):
+        load_model(tmp_path / "made")
+
+
 def test_the_list_of_what_computes_knows_its_enemies() -> None:
     """Those that deny-lists have missed: they stand among harmless ones in TensorFlow's own families."""
     enemies = {
