@@ -355,7 +355,7 @@ def test_a_function_that_takes_an_iterator_passes_and_one_that_makes_one_does_no
         spec = tf.TensorSpec([None, 2], tf.float32)
         module.serve = tf.function(lambda x: {"y": 2 * x}, input_signature=[spec], autograph=False)
         if name == "given":
-            module.adapt = tf.function(next, autograph=False)
+            module.adapt = tf.function(lambda iterator: iterator.get_next(), autograph=False)
             module.adapt.get_concrete_function(iter(data))
         else:
             module.adapt = tf.function(lambda: next(iter(tf.data.Dataset.range(3))), autograph=False)
