@@ -24,28 +24,16 @@ def _missing(policy: Policy) -> Iterator[str]:
         return
     if model.predictor != "in_process":
         yield "model.predictor endpoint (built: in_process)"
-    if model.inputs:
-        yield "model.inputs (built: models with one input)"
-    if model.output_transform is not None:
-        yield "model.output_transform"
     tabular = policy.task not in ("image_classification", "object_detection")
     if not tabular and data.annotations is None:
         yield "images without data.annotations (built: a CSV file with one line an image)"
-    if tabular and not data.source.endswith(".csv"):
-        yield f"data.source {data.source} (built: one .csv file)"
     if policy.task == "object_detection":
         asked = {"model.predictor endpoint": model.predictor == "endpoint", "evaluate.slices": policy.evaluate.slices}
         yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
-    if data.features is not None:
-        yield "data.features (built: CSV columns)"
-    if data.text or "text" in data.columns.values():
-        yield "columns of text"
-    if "categorical" in data.columns.values():
-        yield "categorical columns (built: numeric ones)"
-    if data.missing:
-        yield "data.missing"
-    if data.weight is not None:
-        yield "data.weight"
+    if not tabular and data.weight is not None:
+        yield "data.weight of images"
+    if not tabular and model.output_transform is not None:
+        yield "model.output_transform of images"
     if policy.evaluate.slices:
         yield "evaluate.slices"
     if policy.bias is not None:
