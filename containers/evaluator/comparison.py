@@ -276,6 +276,8 @@ def _asked(request: Request, left: _Left, samples: Samples, beside: Beside, task
         return beside._replace(problem="the champion's archive or policy is gone")
     if left.policy.model.predictor != "in_process":
         return beside._replace(problem="the champion answered through an endpoint, and is not there any more")
+    if request.policy.model.predictor != "in_process":
+        return beside._replace(problem="this job asks an endpoint: it has a network, so it loads no model")
     only = frozenset(samples.rows[~beside.known].tolist())
     theirs = replace(request, policy=left.policy, other_archive=left.archive, only=only, seconds={})
     try:

@@ -287,6 +287,23 @@ def test_a_champion_that_cannot_be_asked_is_refused_with_the_reason(stage: Stage
     assert finding.severity == "warning"
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs", "said"),
+    [
+        ({}, {"model": {"predictor": "endpoint"}}, "the champion answered through an endpoint"),
+        ({"model": {"predictor": "endpoint"}}, {}, "this job asks an endpoint: it has a network, so it loads no model"),
+    ],
+    ids=["the champion", "ours"],
+)
+def test_where_an_endpoint_is_asked_no_archive_is_loaded_to_compare(
+    stage: Stage, ours: dict[str, Any], theirs: dict[str, Any], said: str
+) -> None:
+    stage.leaves_run(CLASSES | theirs)
+    stage.leaves_archive()
+    with pytest.raises(Refused, match=said):
+        answers(stage, samples(3), never, policy=CLASSES | ours)
+
+
 def test_a_champion_that_now_tells_other_classes_apart_is_refused(stage: Stage) -> None:
     stage.leaves_run()
     stage.leaves_archive()
