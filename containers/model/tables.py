@@ -83,24 +83,44 @@ class Table:
     Attributes:
         header: all columns, in the files' order.
         features: what the model may see of them.
-        label, id, weight: what the policy calls so.
+        id, weight: what the policy calls so.
     """
 
-    def __init__(self, files: Sequence[TableFile], data: Data, *, numeric_label: bool) -> None:
+    def __init__(
+        self, files: Sequence[TableFile], data: Data, *, numeric_label: bool = False, labelled: bool = True
+    ) -> None:
+        """Find the columns.
+
+        Args:
+            files: with their headers read.
+            data: the policy's.
+            numeric_label: the labels are numbers, as a regression's are.
+            labelled: there is a label, and no row goes without.
+
+        Raises:
+            BadData: a column is missing that the policy names.
+            BadPolicy: types are given to columns that there are not.
+        """
         self._files = tuple(files)
         self._name = files[0].path.name
         self.header = files[0].header
-        self.label = self._column("label" if data.label is None else data.label, "data.label")
+        self._label = self._column("label" if data.label is None else data.label, "data.label") if labelled else None
         self.id = None if data.id is None else self._column(data.id, "data.id")
         self.weight = None if data.weight is None else self._column(data.weight, "data.weight")
-        others = {self.label, self.id, self.weight, *(self._column(name, "data.exclude") for name in data.exclude)}
+        others = {self._label, self.id, self.weight, *(self._column(name, "data.exclude") for name in data.exclude)}
         self.features = tuple(name for name in self.header if name not in others)
         if not self.features:
             raise BadData(f"{self._name}: no feature is left among {', '.join(self.header)}")
-        self._needed = {self.label, self.weight, *self.features}
-        self._said_apart = {self.label, self.weight, self.id}
+        self._needed = {self._label, self.weight, *self.features}
+        self._said_apart = {self._label, self.weight, self.id}
         self._said = self._said_types(data, numeric_label)
         self._unknown = _Unknown(data.missing)
+
+    @property
+    def label(self) -> str:
+        """What the policy calls so; only of a table that is labelled."""
+        assert self._label is not None
+        return self._label
 
     def _column(self, name: str | int, meaning: str) -> str:
         if isinstance(name, str) and name in self.header:
@@ -120,7 +140,8 @@ class Table:
             name: "numeric" for name, kind in self._files[0].types.items() if kind == "numeric"
         }
         types |= data.columns | dict.fromkeys(data.text, "text")
-        types[self.label] = "numeric" if numeric_label else "categorical"
+        if self._label is not None:
+            types[self._label] = "numeric" if numeric_label else "categorical"
         if self.id is not None:
             types[self.id] = "categorical"
         if self.weight is not None:
@@ -146,12 +167,8 @@ class Table:
         rows = 0
         for file, _, portion in self._portions():
             rows += len(portion.rows) + len(portion.problems)
-            label = self._read(portion, self.label, self._said[self.label])
-            bad = np.flatnonzero(label.bad | label.missing).tolist()
-            found = [(int(portion.rows[place]), self._sentence(file, portion, place, self.label)) for place in bad]
+            found = self._look_at_labels(file, portion, labels)
             problems += [text for _, text in sorted([*portion.problems, *found])]
-            if self._said[self.label] != "numeric":
-                labels.update(label.values[~label.missing].tolist())
             if self.id is not None:
                 ids.append(_as_text(portion.columns[self.id]))
             for name, values in open_types.items():
@@ -161,6 +178,16 @@ class Table:
         self._check_ids(ids)
         types = self._said | {name: values.type for name, values in open_types.items()}
         return Survey(rows, {name: types[name] for name in self.header}, tuple(sorted(labels)), problems)
+
+    def _look_at_labels(self, file: TableFile, portion: Portion, labels: set[str]) -> list[tuple[int, str]]:
+        """Adds the different ones to `labels`; the places of rows without one, and a sentence for each."""
+        if self._label is None:
+            return []
+        found = self._read(portion, self._label, self._said[self._label])
+        if self._said[self._label] != "numeric":
+            labels.update(found.values[~found.missing].tolist())
+        bad = np.flatnonzero(found.bad | found.missing).tolist()
+        return [(int(portion.rows[place]), self._sentence(file, portion, place, self._label)) for place in bad]
 
     def _check_ids(self, ids: Sequence[pa.Array]) -> None:
         together = pa.chunked_array(ids, pa.string())
@@ -200,7 +227,7 @@ class Table:
     def _batch(self, file: TableFile, first: int, portion: Portion, wanted: Sequence[str]) -> Batch:
         read = {name: self._read(portion, name, self.types[name]) for name in wanted}
         faults = {name: read[name].bad for name in read if name in self._needed}
-        faults |= {name: read[name].bad | read[name].missing for name in read if name in (self.label, self.weight)}
+        faults |= {name: read[name].bad | read[name].missing for name in read if name in (self._label, self.weight)}
         bad = np.any(list(faults.values()), axis=0) if faults else np.zeros(len(portion.rows), dtype=np.bool_)
         sentences = dict(portion.problems)
         for place in np.flatnonzero(bad).tolist():
