@@ -44,22 +44,18 @@ def calibration_error(gaps: Array, total: Array) -> Array:
     return divide(np.abs(gaps).sum(axis=0), total)
 
 
-def largest_excess(bins: Places, gaps: Array, weights: Array) -> float:
+def largest_excess(bins: Places, scores: Array, weights: Array) -> float:
     """By how much chance raises the calibration error at most, on average over samples of this size.
 
-    A bin's mean gap varies about the true one with a standard error s. The mean of a normal variable's absolute value
-    is above its mean's by √(2/π) s when that is 0, and by less otherwise: so by √(2/π) Σ s at most, which is reached
-    when the model is calibrated.
+    The mean of a normal variable's absolute value is above that of its mean by √(2/π) standard errors when that is 0,
+    and by less otherwise: so chance adds most to a calibrated model's error. Its samples are right with the
+    probability that their scores say, and Σ w (right − score) of a bin has the variance Σ w² score (1 − score).
 
     Args:
-        bins: (samples,)
-        gaps: (samples,) right − score.
-        weights: (samples,)
+        bins, scores, weights: (samples,)
     """
-    mass = np.bincount(bins, weights, minlength=BINS)
-    means = divide(np.bincount(bins, weights * gaps, minlength=BINS), mass)
-    variances = np.bincount(bins, (weights * (gaps - means[bins])) ** 2, minlength=BINS)
-    return float(np.sqrt(2 / np.pi) * np.sqrt(variances).sum() / mass.sum())
+    variances = np.bincount(bins, weights**2 * np.maximum(scores * (1 - scores), 0))
+    return float(np.sqrt(2 / np.pi) * np.sqrt(variances).sum() / weights.sum())
 
 
 def reliability(scores: Array, right: NDArray[np.bool_], weights: Array | None = None) -> tuple[ReliabilityBin, ...]:

@@ -175,7 +175,7 @@ class _Rows:
             squares = brier_scores(found.true, found.probabilities)
             gaps = found.right - found.confidence
             self.bins = bins_of(found.confidence, weights) if bins is None else bins
-            self.excess = largest_excess(self.bins, gaps, weights)
+            self.excess = largest_excess(self.bins, found.confidence, weights)
             self._sums["log_loss"] = Sums(everything, 1, weights * losses)
             self._sums["brier"] = Sums(everything, 1, weights * squares)
             self._sums["ece"] = Sums(self.bins, BINS, weights * gaps)

@@ -28,7 +28,11 @@ Weights = NDArray[np.int32]
 
 
 class Resamples:
-    """Weights of the rows in 1,000 resamples in which each stratum keeps its size.
+    """Weights of the rows in 1,000 resamples, which lose no stratum.
+
+    Each stratum is resampled by itself. The strata's shares vary as those of a random sample do, by a Bayesian
+    bootstrap (Rubin 1981), which lets none fall to 0: with fixed shares the interval of a loss that one class has
+    most of would be too narrow, and with plain resampling a class of three samples would be missing from every 20th.
 
     Of more than `most` rows a part is resampled: of each stratum as many, the small ones whole. A row of the part
     stands for `stands_for` = N/m rows of its stratum and is drawn w times; its weight N/m · (1 + (w − 1)√(m/N)) has
@@ -44,45 +48,48 @@ class Resamples:
     def __init__(self, strata: Places, most: int = ROWS) -> None:
         random = np.random.default_rng(SEED)
         sizes = np.bincount(strata)
-        order = np.argsort(strata, kind="stable")
-        taken = _shares(sizes, most)
+        order = np.split(np.argsort(strata, kind="stable"), np.cumsum(sizes)[:-1])
+        self._sizes, self._taken = [], []
         places, stands_for = [], []
-        self._strata: list[tuple[int, float]] = []
-        start = 0
-        for size, m in zip(sizes.tolist(), taken.tolist(), strict=True):
-            if size:
-                chosen = np.arange(size) if m == size else np.sort(random.choice(size, m, replace=False, shuffle=False))
-                places.append(order[start + chosen])
-                stands_for.append(np.full(m, size / m))
-                self._strata.append((m, size / m))
-            start += size
+        for rows, m in zip(order, _shares(sizes, most).tolist(), strict=True):
+            if m:
+                chosen = random.choice(rows, m, replace=False, shuffle=False) if m < len(rows) else rows
+                places.append(np.sort(chosen))
+                stands_for.append(np.full(m, len(rows) / m))
+                self._sizes.append(len(rows))
+                self._taken.append(m)
         self.rows: Places = np.concatenate(places)
         """(m,) places of the rows that are resampled, stratum by stratum."""
         self.stands_for: Array = np.concatenate(stands_for)
         """(m,)"""
         self.whole = len(self.rows) == len(strata)
         """Whether these are all rows."""
-        self.vary = any(m > 1 for m, _ in self._strata)
-        """Whether one resample can differ from another: not where each stratum is one row."""
+        self.vary = len(self.rows) > 1
+        """Whether one resample can differ from another."""
 
     def __iter__(self) -> Iterator[Array]:
         """In portions: (m, some resamples) each, in the order of `rows`."""
         random = np.random.default_rng([SEED, 1])
+        sizes = np.array(self._sizes, dtype=np.float64)[:, None]
+        shares = random.gamma(sizes, size=(len(sizes), RESAMPLES))
+        factors = shares / shares.sum(axis=0) * (sizes.sum() / sizes)
         portion = max(1, min(RESAMPLES, _HELD // len(self.rows)))
         for begin in range(0, RESAMPLES, portion):
             size = min(portion, RESAMPLES - begin)
             weights = np.empty((len(self.rows), size))
             start = 0
-            for m, stands_for in self._strata:
+            for stratum, (n, m) in enumerate(zip(self._sizes, self._taken, strict=True)):
                 # one count for all resamples: each counts in numbers of its own
                 drawn = random.integers(0, m, (size, m)) + m * np.arange(size)[:, None]
                 counts = np.bincount(drawn.ravel(), minlength=size * m).reshape(size, m).T
+                factor = factors[stratum, begin : begin + size]
                 block = weights[start : start + m]
-                if stands_for == 1:
-                    block[:] = counts
+                if n == m:
+                    np.multiply(counts, factor, out=block)
                 else:
-                    np.multiply(counts - 1.0, math.sqrt(stands_for), out=block)  # N/m · √(m/N)
-                    block += stands_for
+                    np.multiply(counts - 1.0, math.sqrt(n / m), out=block)  # N/m · √(m/N)
+                    block += n / m
+                    block *= factor
                 start += m
             yield weights
 
