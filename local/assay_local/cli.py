@@ -46,6 +46,22 @@ examples:
   assay run birds/7/model.tar.gz --policy birds/assay.yaml
   assay run saved_model/ --policy assay.yaml --name birds --open
   assay run birds.keras --policy assay.yaml --map s3://lake/birds=./copy-of-birds
+  assay run model.tar.gz --policy reviews.yaml --endpoint reviews-dev=http://localhost:8080/invocations
+"""
+
+VALIDATE_DESCRIPTION = """\
+Checks a policy before anything is spent on it: the policy itself, the data that it names (files, columns, labels), and,
+given a model, its signature, and a few samples through the evaluation itself. Says what the data can decide of each
+gate, and what an evaluation will take.
+"""
+
+VALIDATE_EXAMPLES = """\
+exit codes: 0 valid, 2 not: the same sentence that a run would end with, or a gate that no model can pass
+
+examples:
+  assay validate                                       assay.yaml here, and its data
+  assay validate --policy birds/assay.yaml --model birds/7/model.tar.gz
+  assay validate --model model.tar.gz --map s3://lake/birds=./copy-of-birds --usd-per-hour 0.23
 """
 
 REJUDGE_DESCRIPTION = """\
@@ -167,9 +183,42 @@ def parser() -> argparse.ArgumentParser:
         help="where a copy of an s3:// address of the policy lies on this machine; may be given several times",
     )
     other.add_argument(
+        "--endpoint",
+        type=endpoint,
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="where the SageMaker endpoint that the policy names answers here: its container's /invocations",
+    )
+    other.add_argument(
         "--timeout", type=minutes, default=60.0, metavar="MINUTES", help="give up after this time (%(default)g)"
     )
     other.set_defaults(action=run)
+
+    check = commands.add_parser(
+        "validate",
+        help="check a policy against data and model, without a run",
+        description=VALIDATE_DESCRIPTION,
+        epilog=VALIDATE_EXAMPLES,
+        **RAW,
+    )
+    check.add_argument(
+        "--policy", type=Path, default=Path("assay.yaml"), metavar="FILE", help="what is checked (%(default)s)"
+    )
+    check.add_argument("--model", type=Path, metavar="ARCHIVE", help="the model, as for `assay run`")
+    check.add_argument(
+        "--map",
+        type=mapping,
+        action="append",
+        default=[],
+        metavar="S3=PATH",
+        help="where a copy of an s3:// address of the policy lies on this machine; without one it is not looked at",
+    )
+    check.add_argument(
+        "--usd-per-hour", type=price, metavar="PRICE", help="of the jobs' instance: then dollars are told, too"
+    )
+    check.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+    check.set_defaults(action=validate)
 
     again = commands.add_parser(
         "rejudge",
@@ -228,6 +277,7 @@ def run(options: argparse.Namespace) -> int:
             engine=options.engine,
             explainer=options.explainer,
             folders=dict(options.map),
+            endpoints=dict(options.endpoint),
             timeout=options.timeout * 60,
         ),
         Console(),
@@ -235,6 +285,13 @@ def run(options: argparse.Namespace) -> int:
     if options.open:
         open_in_browser(report)
     return code
+
+
+def validate(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+    from assay_local.validate import Options, validate
+
+    return validate(Options(options.policy, options.model, dict(options.map), options.usd_per_hour), Console())
 
 
 def rejudge(options: argparse.Namespace) -> int:
@@ -265,6 +322,13 @@ def mapping(text: str) -> tuple[str, Path]:
     return address, Path(place).expanduser().resolve()
 
 
+def endpoint(text: str) -> tuple[str, str]:
+    name, equals, address = text.partition("=")
+    if not (name and equals and address.startswith(("http://", "https://"))):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=http://localhost:8080/invocations")
+    return name, address
+
+
 def minutes(text: str) -> float:
     try:
         number = float(text)
@@ -272,6 +336,16 @@ def minutes(text: str) -> float:
         number = 0.0
     if not 0 < number < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a number of minutes above 0")
+    return number
+
+
+def price(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected dollars an hour above 0, such as 0.23")
     return number
 
 
