@@ -16,13 +16,15 @@ from assay.policy import Policy
 from evaluator import checks, model_quality
 from evaluator.boxes_checks import of_detector
 from evaluator.boxes_data import ScoredPicture, class_numbers, label_places, read_boxes
-from evaluator.boxes_score import Detector, ask_alone, find_listed, score_boxes
+from evaluator.boxes_score import Detector, find_listed, score_boxes
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
 from evaluator.plots import confusion_svg, per_class_svg
 from evaluator.request import Request
 from evaluator.scored import Unreadable
+from evaluator.speed import speed_of
 from model.detections import Detections
+from model.images import read_image
 
 NOTHING = "background"
 """The row of what was found where nothing is, and the column of what was missed."""
@@ -53,19 +55,15 @@ def evaluate_boxes(request: Request) -> EvaluationReport:
         path_of = {one.row: one.path for one in listed}
         probe = pictures[: checks.PROBE]
         with request.timed("probe"):
-            alone, milliseconds = ask_alone([path_of[one.row] for one in probe], detector)
+            prepared = [detector.prepare(read_image(path_of[one.row])) for one in probe]
+            alone = [detector.find([one])[0] for one in prepared]
+            speed = speed_of("images", len(pictures), request.seconds["score"], lambda: detector.find(prepared[:1]))
     labels = names_that_differ(annotations.names.get(label, label) for label in numbers.values())
     findings = [
         *of_detector(pictures, numbers, policy.evaluate.score_threshold, detector.size),
         *_of_answers([one.detections for one in probe], alone, together=detector.size is not None),
         *_of_data(pictures, labels),
     ]
-    speed = Speed(
-        per_second=len(pictures) / max(request.seconds["score"], 1e-3),
-        unit="images",
-        latency_p50_ms=float(np.percentile(milliseconds, 50)),
-        latency_p95_ms=float(np.percentile(milliseconds, 95)),
-    )
     return boxes_report(request, pictures, list(numbers), labels, unreadable, facts, speed, findings)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -166,14 +165,3 @@ def score_boxes(
                 for (picture, _), detections in zip(batch, found, strict=True):
                     yield picture._replace(detections=detections)
             progress.report("evaluating", start + len(current), len(listed), "images")
-
-
-def ask_alone(paths: Sequence[Path], detector: Detector) -> tuple[list[Detections], list[float]]:
-    """What is found in pictures one by one, and in how many milliseconds, the model alone."""
-    found, times = [], []
-    for path in paths:
-        prepared = detector.prepare(read_image(path))
-        began = time.perf_counter()
-        found += detector.find([prepared])
-        times.append(1000 * (time.perf_counter() - began))
-    return found, times
