@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from assay.errors import NotYet
 from assay.policy import Clusters, Policy
 
-TASKS = ("image_classification", "object_detection", "tabular_classification", "tabular_regression")
-
 
 def check_is_built(policy: Policy) -> None:
     """Raises NotYet: names everything in the policy that is not built yet, and what stands in its place."""
@@ -19,14 +17,11 @@ def check_is_built(policy: Policy) -> None:
 
 def _missing(policy: Policy) -> Iterator[str]:
     data, model = policy.data, policy.model
-    if policy.task not in TASKS:
-        yield f"task {policy.task} (built: {', '.join(TASKS)})"
-        return
     if model.predictor != "in_process":
         yield "model.predictor endpoint (built: in_process)"
     tabular = policy.task not in ("image_classification", "object_detection")
-    if not tabular and data.annotations is None:
-        yield "images without data.annotations (built: a CSV file with one line an image)"
+    if policy.task == "object_detection" and data.annotations is None:
+        yield "boxes without data.annotations"
     if policy.task == "object_detection":
         asked = {"model.predictor endpoint": model.predictor == "endpoint", "evaluate.slices": policy.evaluate.slices}
         yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
@@ -34,8 +29,8 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "data.weight of images"
     if not tabular and model.output_transform is not None:
         yield "model.output_transform of images"
-    if policy.evaluate.slices:
-        yield "evaluate.slices"
+    if policy.evaluate.slices and policy.task == "object_detection":
+        yield "evaluate.slices of object_detection"
     if policy.bias is not None:
         yield "bias"
     if isinstance(policy.explain.baseline, str):
@@ -46,7 +41,5 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "explain.max_cost"
     if not tabular and isinstance(policy.explain.baseline, Clusters):
         yield "explain.baseline clusters for images (built: white noise)"
-    for gate in policy.gates:
-        for scope in ("slice", "facet"):
-            if getattr(gate, scope) is not None:
-                yield f"a gate on a {scope}"
+    if any(gate.facet is not None for gate in policy.gates):
+        yield "a gate on a facet"
