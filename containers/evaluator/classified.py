@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from assay.evaluation import (
     ConfusionMatrix,
@@ -14,16 +19,32 @@ from assay.evaluation import (
     ModelFacts,
     ReliabilityBin,
 )
-from assay.policy import Data
+from assay.policy import Data, Policy
 from evaluator import checks, model_quality, plots
 from evaluator.calibration import reliability
 from evaluator.choose import Describe
-from evaluator.classification import Classified, classify, estimate
-from evaluator.labels import names_that_differ, positive_class, resolve_labels
+from evaluator.classification import Classified, classify, estimate, measure
+from evaluator.comparison import Score, compare_classified
+from evaluator.labels import check_labels, names_that_differ, positive_class, resolve_labels
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
+from evaluator.slices import SLICE_ROWS, discovery_findings, measured_slices, parts_of
 from model.endpoint import Endpoint
 from model.load import Model
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where more comes from about samples than their scores."""
+
+    names: Mapping[str, str]
+    """Each label in the data → its class's name for people."""
+    columns: Callable[[NDArray[np.int64]], Mapping[str, NDArray[Any]]]
+    """Places of samples → their columns: among them parts are looked for where the model is worse."""
+    score: Score
+    """Asks another archive, by another policy, about some of the samples."""
+    completed: Callable[[Data], Data] = lambda data: data
+    """A policy's part with what the data itself says of the labels: the names of folders."""
 
 
 def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshold: float) -> Classified:
@@ -92,19 +113,36 @@ def classified_report(
     unreadable: Unreadable,
     model: ModelFacts,
     explain: Explainable | None,
+    source: Source,
 ) -> EvaluationReport:
-    """Measure, and write evaluation.json and the confusion matrix beside the report that is returned."""
+    """Measure, and write evaluation.json, plots and flips.csv beside the report that is returned."""
     with request.timed("measure"):
         estimates = estimate(found)
         metrics, per_class = estimates.measured()
         calibrated = metrics["ece"].value is not None
         bins = reliability(found.confidence, found.right, found.weights) if calibrated else ()
+    losses = np.where(found.answered, ~found.right, np.nan)
+    with request.timed("slices"):
+        parts, left_out = parts_of(request.policy.evaluate.slices, scored.samples, losses, source.columns)
+        slices = measured_slices(parts, lambda places: measure(found.part(places), SLICE_ROWS))
+
+    def by_policy(answers: Scored, policy: Policy) -> Classified:
+        data = source.completed(policy.data)
+        check_labels(data, source.names)
+        return classified_of(answers, source.names, data, policy.evaluate.threshold)
+
+    with request.timed("compare"):
+        comparison, said = compare_classified(
+            request, model.archive_sha256, scored, found, parts, by_policy, source.score
+        )
     matrix: ConfusionMatrix | None = None
     drawn: tuple[str, ...] = ()
     if found.answered.all():
         matrix = ConfusionMatrix(labels=found.labels, counts=tuple(tuple(map(int, row)) for row in found.counts))
         with request.timed("plots"):
-            drawn = _draw(request, found, matrix, per_class, bins)
+            pictures = _pictures(found, matrix, per_class, bins)
+            pictures["slices"] = plots.slices_svg(slices, "accuracy", metrics["accuracy"])
+            drawn = request.outputs.plots(pictures)
     request.outputs.json("evaluation.json", model_quality.classification(found, estimates))
     return EvaluationReport(
         task=request.policy.task,
@@ -115,20 +153,26 @@ def classified_report(
         reliability=bins,
         model=model,
         data=data_facts(scored, unreadable),
-        findings=tuple(checks.of_classifier(found, metrics)),
+        slices=slices,
+        comparison=comparison,
+        findings=(
+            *checks.of_classifier(found, metrics),
+            *left_out,
+            *discovery_findings(slices, "accuracy"),
+            *said,
+        ),
         explain=explain,
         plots=drawn,
         seconds=dict(request.seconds),
     )
 
 
-def _draw(
-    request: Request,
+def _pictures(
     found: Classified,
     matrix: ConfusionMatrix,
     per_class: Mapping[str, Mapping[str, Metric]],
     bins: Sequence[ReliabilityBin],
-) -> tuple[str, ...]:
+) -> dict[str, str]:
     pictures = {
         "confusion": plots.confusion_svg(matrix),
         "classes": plots.per_class_svg(per_class, ("recall", "precision")),
@@ -136,7 +180,7 @@ def _draw(
     }
     if bins:
         pictures["reliability"] = plots.reliability_svg(bins)
-    return request.outputs.plots(pictures)
+    return pictures
 
 
 def data_facts(scored: Scored, unreadable: Unreadable) -> DataFacts:

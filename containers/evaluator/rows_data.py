@@ -129,6 +129,27 @@ def score_rows(
     return Scored(samples, np.empty((0, 1)) if gathered.scores is None else gathered.scores)
 
 
+def columns_at(table: Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """The columns of some rows, read again: numbers and categories, those too that the model does not see.
+
+    Args:
+        table: the data.
+        rows: their places in it, ascending.
+    """
+    apart = {table.label, table.id, table.weight}
+    names = [name for name in table.header if name not in apart and table.types[name] != "text"]
+    columns = {
+        name: np.full(len(rows), np.nan) if table.types[name] == "numeric" else np.full(len(rows), "", dtype=object)
+        for name in names
+    }
+    for batch in table.batches(BATCH, names):
+        inside = np.isin(batch.rows, rows)
+        places = np.searchsorted(rows, batch.rows[inside])
+        for name in names:
+            columns[name][places] = batch.columns[name][inside]
+    return columns
+
+
 class Probed(NamedTuple):
     """Scores of the first rows, (PROBE or fewer, outputs) each: asked together, once more, and one by one."""
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadModel
-from assay.evaluation import EvaluationReport, Explainable, ExplainSample, ExplainSamples, Finding, ModelFacts, Speed
+from assay.evaluation import (
+    EvaluationReport,
+    Explainable,
+    ExplainSample,
+    ExplainSamples,
+    Finding,
+    Metric,
+    ModelFacts,
+    Speed,
+)
 from assay.policy import Policy
 from evaluator import checks, model_quality, plots, regression
 from evaluator.choose import (
@@ -22,13 +32,29 @@ from evaluator.choose import (
     worst_classified,
     worst_predicted,
 )
-from evaluator.classified import check_outputs, classified_of, classified_report, data_facts, describe, output_names
+from evaluator.classified import (
+    Source,
+    check_outputs,
+    classified_of,
+    classified_report,
+    data_facts,
+    describe,
+    output_names,
+)
+from evaluator.comparison import compare_predicted
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns, predicted_columns
 from evaluator.request import Request
-from evaluator.rows_data import Asked, ask_about, look_through, probe, rows_of, score_rows
-from evaluator.scored import Scored, Unreadable
-from evaluator.slices import check_slices, column_of
+from evaluator.rows_data import Asked, ask_about, columns_at, look_through, probe, rows_of, score_rows
+from evaluator.scored import Samples, Scored, Unreadable
+from evaluator.slices import (
+    SLICE_ROWS,
+    check_slices,
+    column_of,
+    discovery_findings,
+    measured_slices,
+    parts_of,
+)
 from model.endpoint import Endpoint
 from model.load import Model
 from model.tables import Table
@@ -73,7 +99,8 @@ def _open(request: Request) -> Table:
     policy = request.policy
     table = rows_of(request.dataset, policy)
     check_only(policy.explain.chosen, table.header)
-    survey = look_through(table, policy.evaluate.max_unreadable)
+    with request.timed("survey"):
+        survey = look_through(table, policy.evaluate.max_unreadable)
     check_slices(policy.evaluate.slices, survey.types)
     if policy.task != "tabular_regression":
         check_labels(policy.data, survey.labels)
@@ -135,7 +162,8 @@ def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport
     samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
     explain, why = _explain(request, evaluated, samples, output_names(scored, found), positive)
-    report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain)
+    source = Source(_names(evaluated.table), _columns(evaluated), score)
+    report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain, source)
     findings = (*report.findings, *evaluated.findings, *why)
     return report.model_copy(update={"speed": evaluated.speed, "findings": findings})
 
@@ -149,12 +177,22 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
     with request.timed("measure"):
         estimates = regression.estimate(true, predicted, scored.samples.weights)
         metrics = {name: found.metric() for name, found in estimates.items()}
+    with request.timed("slices"):
+        losses = np.abs(predicted - true)
+        parts, left_out = parts_of(policy.evaluate.slices, scored.samples, losses, _columns(evaluated))
+        slices = measured_slices(parts, lambda places: (_measured(scored.samples, predicted, places), {}))
+    with request.timed("compare"):
+        comparison, said = compare_predicted(request, evaluated.model.archive_sha256, scored, parts, score)
     request.outputs.json("evaluation.json", model_quality.regression(estimates))
     request.outputs.table("predictions.parquet", predicted_columns(scored, true, predicted))
     drawn: tuple[str, ...] = ()
     if answered.all():
         with request.timed("plots"):
-            drawn = request.outputs.plots({"residuals": plots.residuals_svg(true, predicted, evaluated.table.label)})
+            pictures = {
+                "residuals": plots.residuals_svg(true, predicted, evaluated.table.label),
+                "slices": plots.slices_svg(slices, "mae", metrics["mae"]),
+            }
+            drawn = request.outputs.plots(pictures)
     chosen = worst_predicted(
         true, predicted, eligible(scored.samples, answered, policy.explain.chosen), policy.explain.chosen.samples
     )
@@ -179,11 +217,29 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
         model=evaluated.model,
         data=data_facts(scored, evaluated.unreadable),
         speed=evaluated.speed,
-        findings=(*checks.of_regressor(predicted, metrics), *evaluated.findings, *why),
+        slices=slices,
+        comparison=comparison,
+        findings=(
+            *checks.of_regressor(predicted, metrics),
+            *left_out,
+            *discovery_findings(slices, "mae"),
+            *said,
+            *evaluated.findings,
+            *why,
+        ),
         explain=explain,
         plots=drawn,
         seconds=dict(request.seconds),
     )
+
+
+def _columns(evaluated: _Evaluated) -> Callable[[NDArray[np.int64]], dict[str, NDArray[Any]]]:
+    return lambda places: columns_at(evaluated.table, evaluated.scored.samples.rows[places])
+
+
+def _measured(samples: Samples, predicted: NDArray[np.float64], places: NDArray[np.int64]) -> dict[str, Metric]:
+    weights = None if samples.weights is None else samples.weights[places]
+    return regression.measure(samples.labels[places], predicted[places], weights, SLICE_ROWS)
 
 
 def _drawn(request: Request, scored: Scored, answered: NDArray[np.bool_]) -> list[int]:

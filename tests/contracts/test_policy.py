@@ -101,7 +101,7 @@ def test_all_problems_are_said_at_once() -> None:
         ({"task": "object_detection", "evaluate": {"slices": ["lab"]}}, "evaluate.slices of detections"),
         ({"bias": {"facets": [{"column": "sex", "values": ["F"]}]}}, "bias"),
         ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint"),
-        ({"gates": [{"metric": "recall", "slice": "sex=F", "min": 0.5}]}, "a gate on a slice"),
+        ({"gates": [{"metric": "bias.DPPL", "facet": "sex=F", "max_abs": 0.1}]}, "a gate on a facet"),
     ],
 )
 def test_what_is_not_built_yet_says_so(parts: dict[str, Any], said: str) -> None:

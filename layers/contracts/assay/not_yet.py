@@ -29,8 +29,6 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "data.weight of images"
     if not tabular and model.output_transform is not None:
         yield "model.output_transform of images"
-    if policy.evaluate.slices and policy.task == "object_detection":
-        yield "evaluate.slices of object_detection"
     if policy.bias is not None:
         yield "bias"
     if isinstance(policy.explain.baseline, str):
