@@ -1,4 +1,4 @@
-"""Files of rows: CSV, JSON Lines and Parquet, read in portions: memory stays flat however long they are."""
+"""Files of rows: CSV, JSON Lines and Parquet, read in portions: memory stays flat however long they are; and JSON."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import jmespath
 import numpy as np
@@ -30,7 +30,15 @@ LINES = 8192
 SHOWING = 100
 """Records of JSON Lines that show which columns there are."""
 
-SUFFIXES = {".csv": "CSV", ".tsv": "CSV", ".jsonl": "JSON Lines", ".ndjson": "JSON Lines", ".parquet": "Parquet"}
+Kind = Literal["CSV", "JSON Lines", "JSON", "Parquet"]
+SUFFIXES: dict[str, Kind] = {
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".jsonl": "JSON Lines",
+    ".ndjson": "JSON Lines",
+    ".json": "JSON",
+    ".parquet": "Parquet",
+}
 
 
 class Portion(NamedTuple):
@@ -66,16 +74,31 @@ def data_files(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name[0] not in "._"]
 
 
-def open_file(path: Path, data: Data) -> TableFile:
-    """Read a file's header; raises BadData when it is none of the three kinds, empty, or broken there."""
-    kind = SUFFIXES.get(path.suffix.lower())
+def open_file(path: Path, data: Data, kind: Kind | None = None, also: Sequence[str] = ()) -> TableFile:
+    """Read a file's header.
+
+    Args:
+        path: the file.
+        data: how it is read.
+        kind: what it is, by default what its name says.
+        also: JMESPath of further columns of JSON, beside label, id and weight.
+
+    Raises:
+        BadData: it is of no kind that can be read, empty, or broken there.
+        BadPolicy: an expression is no JMESPath.
+    """
+    kind = kind or SUFFIXES.get(path.suffix.lower())
     if kind == "CSV":
         return _Csv(path, data)
     if kind == "JSON Lines":
-        return _JsonLines(path, data)
+        return _JsonLines(path, data, also)
+    if kind == "JSON":
+        return _Json(path, data, also)
     if kind == "Parquet":
         return _Parquet(path)
-    raise BadData(f"{path.name}: expected CSV, JSON Lines or Parquet: a name that ends with {', '.join(SUFFIXES)}")
+    raise BadData(
+        f"{path.name}: expected CSV, JSON Lines, JSON or Parquet: a name that ends with {', '.join(SUFFIXES)}"
+    )
 
 
 class _Csv:
@@ -167,13 +190,13 @@ class _JsonLines:
 
     types: Mapping[str, ColumnType] = {}
 
-    def __init__(self, path: Path, data: Data) -> None:
+    def __init__(self, path: Path, data: Data, also: Sequence[str]) -> None:
         self.path = path
         self._features = None if data.features is None else _Expression(data.features)
         if self._features is not None and self._features.compiled is None:
             raise BadPolicy(f"data.features: {data.features!r} is no JMESPath expression")
         self._headers = data.headers
-        named = [name for name in (data.label or "label", data.id, data.weight) if isinstance(name, str)]
+        named = [name for name in (data.label or "label", data.id, data.weight, *also) if isinstance(name, str)]
         self._named = {name: _Expression(name) for name in named}
         self._finder = _Finder(self._lines)
         self.header = self._find_header()
@@ -229,7 +252,7 @@ class _JsonLines:
     def _named_values(self, record: Any) -> dict[str, Any]:
         """A record's values by their column; its features come first, and count more than a key of the same name."""
         if isinstance(record, list):
-            return self._with_headers(record)
+            return _with_names(record, self._headers)
         if not isinstance(record, dict):
             raise ValueError(f"expected an object or an array, found {_shown(record)}")
         if self._features is None:
@@ -237,16 +260,8 @@ class _JsonLines:
         features: Any = self._features.search(record)
         if features is None:
             raise ValueError(f"data.features {self._features.text!r} finds nothing in it")
-        if not isinstance(features, dict):
-            features = self._with_headers(features if isinstance(features, list) else [features])
+        features = _with_names(features, self._headers)
         return {**features, **{name: value for name, value in record.items() if name not in features}}
-
-    def _with_headers(self, values: list[Any]) -> dict[str, Any]:
-        if self._headers is None:
-            raise ValueError(f"its {len(values)} values have no names: say data.headers")
-        if len(values) != len(self._headers):
-            raise ValueError(f"{len(values)} values, expected {len(self._headers)} ({', '.join(self._headers)})")
-        return dict(zip(self._headers, values, strict=True))
 
     def where(self, row: int) -> str:
         return self._line(self._finder.find(row)[0])
@@ -258,6 +273,70 @@ class _JsonLines:
         """The lines that are not blank, each with its number from 1."""
         with self.path.open("rb") as file:
             yield from ((number, line) for number, line in enumerate(file, start=1) if line.strip())
+
+
+class _Json:
+    """One document, read whole: its records are a list, at `features` or at its top; other columns are lists beside."""
+
+    types: Mapping[str, ColumnType] = {}
+
+    def __init__(self, path: Path, data: Data, also: Sequence[str]) -> None:
+        self.path = path
+        try:
+            document = _parse(path.read_bytes())
+        except ValueError as error:
+            raise BadData(f"{path.name}: {error}") from error
+        found = document if data.features is None else self._search(document, data.features, "data.features")
+        if not isinstance(found, list) or not found:
+            where = "at its top" if data.features is None else f"at data.features {data.features!r}"
+            raise BadData(f"{path.name}: expected a list of records {where}, found {_shown(found)}")
+        named = {}
+        for name in dict.fromkeys((data.label, data.id, data.weight, *also)):
+            if isinstance(name, str) and data.features is not None:
+                named[name] = self._search(document, name, name)
+                if not isinstance(named[name], list) or len(named[name]) != len(found):
+                    raise BadData(
+                        f"{path.name}: expected a list of {len(found)} values at {name!r}, found {_shown(named[name])}"
+                    )
+        self._problems: list[tuple[int, str]] = []
+        self._rows: list[int] = []
+        records: list[dict[str, str | None]] = []
+        for row, features in enumerate(found):
+            try:
+                record = _with_names(features, data.headers)
+                record |= {name: values[row] for name, values in named.items()}
+                records.append({name: _cell(value, name) for name, value in record.items()})
+                self._rows.append(row)
+            except ValueError as error:
+                self._problems.append((row, f"{self.where(row)}: {error}"))
+        if not records:
+            raise BadData(self._problems[0][1])
+        self.header = tuple(dict.fromkeys(name for record in records[:SHOWING] for name in record))
+        self._columns = {name: pa.array([record.get(name) for record in records], pa.string()) for name in self.header}
+
+    def _search(self, document: Any, path: str, key: str) -> Any:
+        expression = _Expression(path)
+        if expression.compiled is None:
+            raise BadPolicy(f"{key}: {path!r} is no JMESPath expression")
+        return expression.compiled.search(document)
+
+    def portions(self) -> Iterator[Portion]:
+        yield Portion(np.array(self._rows, dtype=np.int64), self._columns, self._problems)
+
+    def where(self, row: int) -> str:
+        return f"{self.path.name}, record {row + 1}"
+
+
+def _with_names(values: Any, headers: Sequence[str] | None) -> dict[str, Any]:
+    """A record's values by their names; ValueError when it has none, or others than there are names."""
+    if isinstance(values, dict):
+        return values
+    values = values if isinstance(values, list) else [values]
+    if headers is None:
+        raise ValueError(f"its {len(values)} values have no names: say data.headers")
+    if len(values) != len(headers):
+        raise ValueError(f"{len(values)} values, expected {len(headers)} ({', '.join(headers)})")
+    return dict(zip(headers, values, strict=True))
 
 
 class _Expression:

@@ -17,6 +17,7 @@ import pytest
 from assay.errors import BadData, BadPolicy
 from assay.policy import Data
 from model import table_files
+from model.table_files import open_file
 from model.tables import Batch, Table, open_table
 
 HEADER = ["age", "job", "note", "label"]
@@ -35,6 +36,8 @@ def write(path: Path, rows: Sequence[Sequence[Any]] = ROWS, header: Sequence[str
             csv.writer(file, delimiter="," if path.suffix == ".csv" else "\t").writerows([header, *rows])
     elif path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(dict(zip(header, row, strict=True))) + "\n" for row in rows))
+    elif path.suffix == ".json":
+        path.write_text(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
     else:
         columns = zip(*rows, strict=True)
         pq.write_table(pa.table({name: list(column) for name, column in zip(header, columns, strict=True)}), path)
@@ -62,7 +65,7 @@ def whole(table: Table, size: int = 8192) -> Batch:
     )
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.json", "rows.parquet"])
 def test_each_format_gives_the_same_typed_columns(tmp_path: Path, name: str) -> None:
     table = open_table([write(tmp_path / name)], data(missing=[""]))
     assert (table.header, table.features, table.label) == (tuple(HEADER), ("age", "job", "note"), "label")
@@ -79,7 +82,7 @@ def test_each_format_gives_the_same_typed_columns(tmp_path: Path, name: str) -> 
         assert found.problems == []
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.parquet"])
+@pytest.mark.parametrize("name", ["rows.csv", "rows.tsv", "rows.jsonl", "rows.json", "rows.parquet"])
 def test_a_row_is_known_by_the_sha_256_of_its_content_whatever_it_is_called(tmp_path: Path, name: str) -> None:
     rows = [["r1", 1, "a", "u"], ["r2", 2, "b", "u"], ["r3", 1, "a", "v"], ["r4", 1, "ab", "u"]]
     table = open_table([write(tmp_path / name, rows, ["key", "x", "y", "label"])], data(id="key"))
@@ -280,7 +283,7 @@ def test_headers_that_are_given_stand_for_a_file_without(tmp_path: Path) -> None
         ("x.jsonl", b"[1, 2]\n", r"x\.jsonl, line 1: its 2 values have no names: say data\.headers"),
         ("x.jsonl", b'{"a": 1}\n', r"x\.jsonl: no column 'label' for data\.label; found a"),
         ("x.parquet", b"PAR?", r"x\.parquet: not Parquet"),
-        ("x.xlsx", b"a", r"x\.xlsx: expected CSV, JSON Lines or Parquet"),
+        ("x.xlsx", b"a", r"x\.xlsx: expected CSV, JSON Lines, JSON or Parquet"),
     ],
 )
 def test_a_file_that_is_no_table_is_named_with_what_is_wrong(
@@ -326,3 +329,46 @@ def test_labels_of_a_regression_are_numbers(tmp_path: Path) -> None:
     assert table.survey.problems == ["x.csv, line 3: price is 'much', expected a finite number"]
     assert table.survey.labels == ()
     assert whole(table).columns["price"].tolist() == [2.5, 3]
+
+
+def test_a_json_document_has_its_features_and_labels_where_the_policy_says(tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    records = [{"features": ["good", 1], "truth": {"stars": 5}}, {"features": ["bad", 2.5], "truth": {"stars": 1}}]
+    path.write_text(json.dumps({"instances": records}))
+    asked = data(features="instances[*].features", headers=["body", "n"], label="instances[*].truth.stars")
+    table = open_table([path], asked)
+    assert table.features == ("body", "n")
+    found = whole(table).columns
+    assert found["body"].tolist() == ["good", "bad"]
+    assert found["n"].tolist() == [1, 2.5]
+    assert table.survey.labels == ("1", "5")
+
+
+@pytest.mark.parametrize(
+    ("document", "asked", "said"),
+    [
+        ('{"a": 1}', {}, r"expected a list of records at its top, found \{"),
+        ("[]", {}, r"expected a list of records at its top, found \[\]"),
+        ('{"rows": 3}', {"features": "rows"}, r"at data\.features 'rows', found 3"),
+        ('{"rows": [[1]]}', {"features": "rows"}, r"x\.json, record 1: its 1 values have no names"),
+        ('{"rows": [[1]], "y": 3}', {"features": "rows", "headers": ["a"], "label": "y"}, r"1 values at 'y', found 3"),
+        ("[{", {}, r"x\.json: not JSON"),
+    ],
+)
+def test_a_json_document_of_another_shape_is_refused(
+    tmp_path: Path, document: str, asked: dict[str, Any], said: str
+) -> None:
+    (tmp_path / "x.json").write_text(document)
+    with pytest.raises(BadData, match=said):
+        open_table([tmp_path / "x.json"], data(**asked))
+
+
+def test_a_table_that_nobody_labelled_can_be_read(tmp_path: Path) -> None:
+    path = lines(tmp_path / "rows.csv", "a,b", "1,x", ",y")
+    unknown = data(missing=[""])
+    table = Table([open_file(path, unknown)], unknown, labelled=False)
+    assert table.features == ("a", "b")
+    found = whole(table)
+    assert found.missing["a"].tolist() == [False, True]
+    assert found.columns["b"].tolist() == ["x", "y"]
+    assert table.survey.labels == ()
