@@ -9,7 +9,7 @@ import yaml
 
 from assay.errors import BadPolicy
 from assay.not_yet import check_is_built
-from assay.policy import read_policy
+from assay.policy import ModelOptions, read_policy
 from assay_aws.policy_file import parse_yaml
 from assay_local.problem import Problem
 
@@ -23,6 +23,8 @@ class LocalPolicy:
     """The policy to upload: its addresses are relative to its own place."""
     files: tuple[tuple[str, Path], ...]
     """What to upload beside it: the name there, and the file here."""
+    model: ModelOptions
+    """How the policy asks the model."""
 
 
 def read(file: Path, folders: Mapping[str, Path]) -> LocalPolicy:
@@ -55,7 +57,7 @@ def read(file: Path, folders: Mapping[str, Path]) -> LocalPolicy:
         data[key] = name
         files += uploads(place, name, f"{file}: data.{key} {address}")
     text = yaml.safe_dump({**found, "data": data}, sort_keys=False, allow_unicode=True)
-    return LocalPolicy(text, tuple(files))
+    return LocalPolicy(text, tuple(files), policy.model)
 
 
 def local_place(address: str, folder: Path, folders: Mapping[str, Path], where: str) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from assay.layout import ARCHIVE_NAME, MODELS_PREFIX, POLICY_NAME
+from assay.policy import ModelOptions
 from assay.verdict import Verdict
 from assay_local import local_policy
 from assay_local.console import Console
@@ -38,6 +39,7 @@ VERSION = re.compile(r"v?\d[\d._-]*", re.IGNORECASE)
 IMAGES = ("assay-evaluator", "assay-explainer")
 """As `make images` tags them."""
 REGISTRY = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+SERVING = f"{REGISTRY}/tensorflow-inference:2.20-cpu"
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Options:
     explainer: Explainer = "assay"
     folders: Mapping[str, Path] | None = None
     """s3://bucket/prefix → where a copy of it lies."""
+    endpoints: Mapping[str, str] | None = None
+    """A SageMaker endpoint that the policy names → the address of a container's /invocations."""
     timeout: float = 3600.0
     """seconds"""
 
@@ -62,6 +66,8 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
     """
     name = model_name(options.model) if options.name is None else checked(options.name)
     policy = local_policy.read(options.policy, options.folders or {})
+    endpoints = options.endpoints or {}
+    allowed = endpoint_parameters(policy.model, endpoints)
     results = Results(options.results)
     with ExitStack() as stack:
         archive = archive_of(options.model, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="assay-"))))
@@ -70,7 +76,7 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
         aws, data = Task("embedded AWS"), Task("policy and data")
         with console.following(lambda: [*aws.steps(), *data.steps()]):
             with aws:
-                cloud = stack.enter_context(start_cloud(options.engine, options.explainer))
+                cloud = stack.enter_context(start_cloud(options.engine, options.explainer, allowed, endpoints))
                 aws.detail = cloud.endpoint
             s3, bucket, folder = cloud.client("s3"), cloud.outputs["BucketName"], f"{MODELS_PREFIX}{name}/"
             with data:
@@ -82,12 +88,18 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
     return EXIT_CODES[ended.summary.verdict], results.path(ended.folder.summary_html)
 
 
-def start_cloud(engine: Engine = "process", explainer: Explainer = "assay") -> Cloud:
+def start_cloud(
+    engine: Engine = "process",
+    explainer: Explainer = "assay",
+    more: Mapping[str, str] | None = None,
+    endpoints: Mapping[str, str] | None = None,
+) -> Cloud:
+    """`more`: parameters of the template beside those of engine and explainer."""
     if engine == "docker":
         check_docker()
     from assay_local.cloud import Cloud  # takes a second or two, and `assay --help` needs none of it
 
-    return Cloud(parameters=parameters(engine, explainer), engine=engine)
+    return Cloud(parameters={**parameters(engine, explainer), **(more or {})}, engine=engine, endpoints=endpoints)
 
 
 def parameters(engine: Engine, explainer: Explainer) -> dict[str, str]:
@@ -98,9 +110,28 @@ def parameters(engine: Engine, explainer: Explainer) -> dict[str, str]:
     if explainer == "clarify":
         # The template asks for both of AWS's images; here our explainer runs in the first one's place.
         clarify = images.get("ExplainerImageUri", f"{REGISTRY}/sagemaker-clarify-processing:1.0")
-        serving = f"{REGISTRY}/tensorflow-inference:2.20-cpu"
-        images |= {"ExplainerEngine": "clarify", "ClarifyImageUri": clarify, "ServingImageUri": serving}
+        images |= {"ExplainerEngine": "clarify", "ClarifyImageUri": clarify, "ServingImageUri": SERVING}
     return images
+
+
+def endpoint_parameters(model: ModelOptions, endpoints: Mapping[str, str]) -> dict[str, str]:
+    """The template's that let the policy's endpoint be asked: here its owner is the deployer.
+
+    Raises:
+        Problem: nothing says where the endpoint answers.
+    """
+    if model.predictor == "in_process":
+        return {}
+    allowed = {"AllowEndpointPredictor": "true", "ServingImageUri": SERVING}
+    name = model.endpoint_name
+    if name is None:
+        return allowed
+    if name not in endpoints:
+        raise Problem(
+            f"model.endpoint_name {name}: there is no AWS on this machine; say where it answers with "
+            f"--endpoint {name}=http://localhost:8080/invocations"
+        )
+    return allowed | {"EndpointArns": f"arn:aws:sagemaker:us-east-1:123456789012:endpoint/{name.lower()}"}
 
 
 def check_docker() -> None:

@@ -65,6 +65,7 @@ def test_arguments_become_options(assay: Assay, runs: list[Options], tmp_path: P
     code, _, _ = assay(
         *("run", "birds.tar.gz", "--policy", "assay.yaml", "--name", "birds", "--results", "kept"),
         *("--engine", "docker", "--explainer", "clarify", "--map", mapped, "--timeout", "0.5"),
+        *("--endpoint", "reviews=http://localhost:8080/invocations"),
     )
     assert code == 3
     assert runs == [
@@ -76,6 +77,7 @@ def test_arguments_become_options(assay: Assay, runs: list[Options], tmp_path: P
             engine="docker",
             explainer="clarify",
             folders={"s3://lake/birds": tmp_path},
+            endpoints={"reviews": "http://localhost:8080/invocations"},
             timeout=30.0,
         )
     ]

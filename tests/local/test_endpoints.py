@@ -7,6 +7,7 @@ import json
 import tarfile
 import threading
 import time
+from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,8 +16,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from assay.policy import ModelOptions
+from assay_local import cli
 from assay_local.cloud import Cloud
 from assay_local.endpoints import EndpointService, Handler
+from assay_local.problem import Problem
+from assay_local.run import endpoint_parameters
 
 TEMPLATE = Path(__file__).parent / "application" / "template.yaml"
 
@@ -181,3 +186,24 @@ def test_a_saved_model_answers_as_tensorflow_serving_does(cloud: Cloud, tmp_path
     assert not (cloud.folder / "endpoints" / "doubler").exists()
     with pytest.raises(ClientError, match="not found"):
         ask(cloud, "doubler", b"")
+
+
+# What `assay run` makes of them
+
+
+def test_the_command_lets_the_policys_endpoint_be_asked_and_no_other() -> None:
+    named = ModelOptions(predictor="endpoint", endpoint_name="Reviews-dev")
+    parameters = endpoint_parameters(named, {"Reviews-dev": "http://localhost:8080/invocations", "other": "http://x"})
+    assert parameters["AllowEndpointPredictor"] == "true"
+    assert parameters["EndpointArns"] == "arn:aws:sagemaker:us-east-1:123456789012:endpoint/reviews-dev"
+    assert "EndpointArns" not in endpoint_parameters(ModelOptions(predictor="endpoint"), {})
+    assert endpoint_parameters(ModelOptions(), {}) == {}
+    with pytest.raises(Problem, match=r"endpoint_name Reviews-dev: there is no AWS on this machine; .* --endpoint Rev"):
+        endpoint_parameters(named, {"reviews": "http://localhost"})
+
+
+@pytest.mark.parametrize("text", ["reviews-dev", "=http://x", "a=localhost:8080", "a=file:///etc/passwd"])
+def test_an_endpoint_of_the_command_is_a_name_and_an_address(text: str) -> None:
+    assert cli.endpoint("a=http://localhost:8080/invocations") == ("a", "http://localhost:8080/invocations")
+    with pytest.raises(ArgumentTypeError, match="expected NAME=http://localhost:8080/invocations"):
+        cli.endpoint(text)
