@@ -32,10 +32,11 @@ BATCH = 8
 """Pictures a call of the model: at 224 px 5 MB, which stay in the processor's cache (4 to 8 were faster than 32)."""
 PROBE = 8
 WORTH_PIXELS = 10_000_000
-"""Of so many in all, 200 pictures of 224 px, the search for a faster runtime is worth its time, 2 to 3 s. Decided by the
-data's size alone: the same job uses the same runtime."""
+"""Of so many in all, 200 pictures of 224 px, the search for a faster runtime is worth its time, 2 to 3 s. The size of
+the data alone decides: the same job uses the same runtime."""
 
-_NAME_COLUMN = "class_name"
+LABEL, NAME = "class_id", "class_name"
+"""The annotations' columns of a class where the policy names none."""
 _SHOWN = 10
 
 
@@ -55,12 +56,12 @@ def read_annotations(path: Path, data: Data) -> list[Annotation]:
     """The lines of the annotation file; raises BadData when it has none or a column is missing."""
     file = open_csv(path)
     file_column = file.column(data.file, "data.file")
-    label_column = file.column("class_id" if data.label is None else data.label, "data.label")
+    label_column = file.column(LABEL if data.label is None else data.label, "data.label")
     name_column = label_column
     if data.names is not None:
         name_column = file.column(data.names, "data.names")
-    elif _NAME_COLUMN in file.header:
-        name_column = file.header.index(_NAME_COLUMN)
+    elif NAME in file.header:
+        name_column = file.header.index(NAME)
     annotations = [
         Annotation(
             row,
@@ -126,13 +127,13 @@ def annotations_by_folder(folder: Path) -> list[Annotation]:
     alone = [file for file in files if "/" not in file]
     if alone:
         raise BadData(
-            f"{alone[0]} lies in no class's folder; expected <class>/<file>, or say data.annotations, the CSV file with "
-            "the labels"
+            f"{alone[0]} lies in no class's folder; expected <class>/<file>, or data.annotations, a CSV file with the "
+            "labels"
         )
     result = []
     for row, file in enumerate(files):
         label = file.partition("/")[0]
-        result.append(Annotation(row, file, label, label, {"image_file_name": file, _NAME_COLUMN: label}))
+        result.append(Annotation(row, file, label, label, {"image_file_name": file, NAME: label}))
     return result
 
 
@@ -215,9 +216,9 @@ def score_images(
             done += len(batch)
             progress.report("evaluating", done, len(annotations), "images")
     unreadable.check()
-    if not samples:
+    if not samples and annotations:
         raise BadData(f"no picture can be read: {unreadable.named[0]}")
-    return Scored(Samples.of(samples), np.concatenate(scores))
+    return Scored(Samples.of(samples), np.concatenate(scores or [np.empty((0, model.width or 0))]))
 
 
 def _in_turn(pool: ThreadPoolExecutor, ask: Callable[[T], R], batches: Sequence[T]) -> Iterator[R]:

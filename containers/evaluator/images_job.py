@@ -2,49 +2,181 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, Explainable, ExplainSamples
+from assay.policy import Data
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified
-from evaluator.classified import check_outputs, classified_of, classified_report, describe, output_names
-from evaluator.images_data import find_pictures, read_annotations, score_images
+from evaluator.classified import Source, check_outputs, classified_of, classified_report, describe, output_names
+from evaluator.images_data import (
+    LABEL,
+    NAME,
+    WORTH_PIXELS,
+    Annotation,
+    annotations_by_folder,
+    find_pictures,
+    labels_by_folder,
+    probe_of,
+    read_annotations,
+    score_images,
+)
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns
 from evaluator.request import Request
-from evaluator.scored import Unreadable
+from evaluator.scored import Scored, Unreadable
+from evaluator.speed import speed_of
+from model.load import Model
 from model.preprocessing import ImagePreprocessor
+from model.runtime import fastest
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is known of the data before the model is loaded."""
+
+    annotations: Sequence[Annotation]
+    """Of all pictures."""
+    files: dict[str, Path]
+    """Where each annotated picture lies, of those that are there."""
+    data: Data
+    """The policy's part, with the labels that folders give."""
+    by_folder: bool
+    """The folders say which classes there are."""
+
+    @property
+    def other_columns(self) -> list[str]:
+        """Those of the annotations that say more than which picture and which class."""
+        known = {self.data.file, self.data.label or LABEL, self.data.names, NAME}
+        return [name for name in self.annotations[0].columns if name not in known]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Each label → its class's name for people."""
+        return {annotation.label: annotation.name for annotation in self.annotations}
+
+
+def look(request: Request) -> Pictures:
+    """Read the annotation file, or the folders where there is none; raises BadData, BadPolicy."""
+    data = request.policy.data
+    if data.annotations is not None:
+        annotations = read_annotations(request.annotations, data)
+    else:
+        annotations = annotations_by_folder(request.dataset)
+        data = labels_by_folder(annotations, data)
+    check_labels(data, {annotation.label for annotation in annotations})
+    return Pictures(annotations, find_pictures(request.dataset, annotations), data, request.policy.data != data)
 
 
 def evaluate_images(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the data is found before the model is loaded."""
     policy = request.policy
-    annotations = read_annotations(request.annotations, policy.data)
-    names = {annotation.label: annotation.name for annotation in annotations}
-    check_labels(policy.data, names)
-    check_only(policy.explain.chosen, annotations[0].columns)
-    pictures = find_pictures(request.dataset, annotations)
+    pictures = look(request)
+    check_only(policy.explain.chosen, pictures.annotations[0].columns)
     unreadable = Unreadable(policy.evaluate.max_unreadable)
-    for annotation in annotations:
-        if annotation.file not in pictures:
+    for annotation in pictures.annotations:
+        if annotation.file not in pictures.files:
             unreadable.add(f"{annotation.file}: no such file")
     unreadable.check()
-    asked_about = [one for one in annotations if request.only is None or one.row in request.only]
-    present = [annotation for annotation in asked_about if annotation.file in pictures]
-    with request.model() as (model, folder):
-        facts = request.facts(model, folder)
-        check_outputs(model, names, policy.data)
-        preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
+    with _asked(request, pictures) as asked:
+        facts = request.facts(asked.model, asked.folder)
         with request.timed("score"):
-            scored = score_images(present, pictures, model, preprocessor, unreadable, request.progress)
-    found = classified_of(scored, names, policy.data, policy.evaluate.threshold)
+            scored = asked.score(unreadable)
+        speed = speed_of(
+            "images", len(scored), request.seconds["score"], None if asked.probe is None else asked.ask_one
+        )
+    found = classified_of(scored, pictures.names, pictures.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
         found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
     )
-    asked = policy.explain.representative.samples or 0  # none by default: pictures have no features in common
-    drawn = representative(scored.samples, found.answered, asked, policy.explain.seed)
+    wanted = policy.explain.representative.samples or 0  # none by default: pictures have no features in common
+    drawn = representative(scored.samples, found.answered, wanted, policy.explain.seed)
     samples = [sample for _, sample in combine(drawn, chosen, describe(scored, found))]
     explain = None
     if samples:
-        samples = request.outputs.explain_images(pictures, samples)
+        samples = request.outputs.explain_images(pictures.files, samples)
         request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
         explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
-    return classified_report(request, scored, found, unreadable, facts, explain)
+
+    def columns(places: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
+        return {name: scored.samples.column(name)[places] for name in pictures.other_columns}
+
+    source = Source(pictures.names, columns, score, lambda data: labels_by_folder(pictures.annotations, data))
+    report = classified_report(request, scored, found, unreadable, facts, explain, source)
+    return report.model_copy(update={"speed": speed})
+
+
+def score(request: Request) -> Scored:
+    """Ask the request's archive, by its policy, about those of the pictures that the request is about."""
+    with _asked(request, look(request)) as asked:
+        return asked.score(Unreadable(request.policy.evaluate.max_unreadable))
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model, and how pictures become its input."""
+
+    request: Request
+    pictures: Pictures
+    model: Model
+    folder: Path
+    preprocessor: ImagePreprocessor
+    probe: NDArray[Any] | None
+    """(n, h, w, channels); None where no picture could be read."""
+
+    def score(self, unreadable: Unreadable) -> Scored:
+        only = self.request.only
+        present = [
+            annotation
+            for annotation in self.pictures.annotations
+            if annotation.file in self.pictures.files and (only is None or annotation.row in only)
+        ]
+        return score_images(
+            present, self.pictures.files, self.model, self.preprocessor, unreadable, self.request.progress
+        )
+
+    def ask_one(self) -> object:
+        assert self.probe is not None
+        return self.model.predict(self.probe[:1])
+
+
+@contextmanager
+def _asked(request: Request, pictures: Pictures) -> Iterator[Asked]:
+    """The request's model on the runtime that is the fastest; raises BadModel, BadPolicy when it fits no pictures."""
+    with request.model() as (loaded, folder):
+        model = loaded
+        if len(model.inputs) != 1:
+            names = ", ".join(tensor.name for tensor in model.inputs) or "none"
+            raise BadModel(f"the model has {len(model.inputs)} inputs ({names}), expected 1 that takes pictures")
+        _check_classes(model, pictures)
+        preprocessor = ImagePreprocessor(request.preprocessing(folder), model.inputs[0])
+        probe = probe_of(list(pictures.files.values()), preprocessor)
+        height, width = preprocessor.size
+        total = len(pictures.annotations) * height * width
+        if probe is not None and total >= WORTH_PIXELS:
+            with request.timed("runtime"):
+                model = fastest(model, probe)
+        else:
+            reason = f"{len(pictures.annotations)} pictures of {height} × {width} are too few to look for a faster one"
+            model = model.with_runtime(model.function, model.runtime, reason)
+        yield Asked(request, pictures, model, folder, preprocessor, probe)
+
+
+def _check_classes(model: Model, pictures: Pictures) -> None:
+    """Raises BadModel, BadPolicy when the labels cannot be those of the model, as far as its signature says."""
+    labels = pictures.data.labels
+    if pictures.by_folder and labels is not None and model.width is not None and max(model.width, 2) != len(labels):
+        names = ", ".join(str(label) for label in list(labels)[:10])
+        raise BadModel(
+            f"the model tells {max(model.width, 2)} classes apart, the data has {len(labels)} folders ({names}); where "
+            "one has no picture, say data.labels: all classes in the order of the model's outputs"
+        )
+    check_outputs(model, pictures.names, pictures.data)

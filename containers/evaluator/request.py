@@ -105,6 +105,7 @@ class Request:
         return ModelFacts(
             format=model.format,
             runtime=model.runtime,
+            runtime_reason=model.runtime_reason if isinstance(model, Model) else None,
             archive_sha256=sha256(self.archive),
             handler=(folder / "code" / "inference.py").is_file(),
             inputs=model.inputs,

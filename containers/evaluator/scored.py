@@ -76,7 +76,7 @@ class Samples(Sequence[Sample]):
             label=_coded([sample.label for sample in samples]),
             fingerprints=np.array(
                 [list(bytes.fromhex(sample.fingerprint)) for sample in samples], dtype=np.uint8
-            ).reshape(len(samples), -1),
+            ).reshape(len(samples), -1 if samples else 32),
             ids=pa.array([sample.id for sample in samples], pa.string()),
             columns={name: _coded([sample.columns[name] for sample in samples]) for name in names},
         )
