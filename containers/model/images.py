@@ -36,13 +36,17 @@ def read_image(path: Path) -> NDArray[np.uint8]:
     Raises:
         BadData: it cannot be read; says why.
     """
+    return np.asarray(decode_image(read_file(path), path.name))
+
+
+def read_file(path: Path) -> bytes:
+    """Its content; raises BadData when it cannot be read."""
     try:
-        content = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise BadData(f"{path.name}: no such file") from error
     except OSError as error:
         raise BadData(f"{path.name}: cannot be read: {error.strerror}") from error
-    return np.asarray(decode_image(content, path.name))
 
 
 def decode_image(content: bytes, name: str) -> Image.Image:
