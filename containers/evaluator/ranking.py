@@ -43,7 +43,7 @@ class OneVsRest:
 
     def __call__(self, times: Array | None) -> tuple[Array, Array]:
         """times: (rows, weightings) or None: once. ROC AUC and PR AUC, (weightings,); NaN without class or rest."""
-        sums = np.ascontiguousarray(self._sums(times).T)  # running sums along memory: four times as fast
+        sums = _turned(self._sums(times))  # running sums along memory: four times as fast
         split = 2 * self._levels + 1
         rest, inside = np.cumsum(sums[:, :split], axis=1), sums[:, split:]
         lower, tied = rest[:, :-1:2], sums[:, 1:split:2]
@@ -54,6 +54,14 @@ class OneVsRest:
         precision = divide(found, found + (all_rest[:, None] - lower))
         pr = divide((inside * precision).sum(axis=1), np.where(all_rest > 0, all_inside, 0), otherwise=np.nan)
         return roc, pr
+
+
+def _turned(values: Array) -> Array:
+    """The transpose, written anew in blocks that caches hold."""
+    result = np.empty(values.shape[::-1])
+    for start in range(0, len(values), 512):
+        result[:, start : start + 512] = values[start : start + 512].T
+    return result
 
 
 def top_k_hits(true: NDArray[np.int64], scores: Array, k: int) -> Array:
