@@ -26,6 +26,17 @@ SIGNATURE = "serving_default"
 _SCORES = ("scores", "probabilities", "probability", "predictions", "prediction", "output_0")
 _NOT_ACCEPTED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".safetensors", ".onnx", ".tflite"}
 _SHOWN = 20
+# what Keras and TensorFlow raise for files they do not understand, and for sizes that memory does not hold
+_REFUSALS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    AttributeError,
+    NotImplementedError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -204,12 +215,13 @@ def load_model(folder: Path) -> Model:
     name = shown(found.relative_to(folder).as_posix() or ".")
     # TensorFlow logs its machine to standard error; it reads this once, when it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf  # three seconds
+
     try:
         return _load_saved_model(found) if found.is_dir() else _load_keras(found)
     except BadModel as error:
         raise BadModel(f"{name}: {error}") from error
-    except (ValueError, TypeError, KeyError, OSError, AttributeError, NotImplementedError, RuntimeError) as error:
-        # what Keras and TensorFlow raise for files they do not understand
+    except (tf.errors.OpError, *_REFUSALS) as error:
         raise BadModel(f"{name}: TensorFlow cannot load it: {_reason(error)}{_instead(found)}") from error
 
 
@@ -238,7 +250,7 @@ def _find(folder: Path) -> Path:
 
 
 def _load_saved_model(folder: Path) -> Model:
-    import tensorflow as tf  # three seconds
+    import tensorflow as tf  # loaded already
 
     tags = _tags(check_saved_model(folder))
     loaded = tf.saved_model.load(str(folder), tags=tags)
@@ -285,7 +297,7 @@ def _signature(found: Sequence[str]) -> str:
 
 
 def _load_keras(file: Path) -> Model:
-    import tensorflow as tf  # three seconds
+    import tensorflow as tf  # loaded already
 
     check_keras_file(file)
     # safe mode refuses Lambda layers and other code in the file

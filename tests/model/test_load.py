@@ -138,6 +138,18 @@ def test_a_broken_saved_model_is_named(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+@tensorflow
+@pytest.mark.parametrize("name", ["variables.index", "variables.data-00000-of-00001"])
+@pytest.mark.parametrize("content", [None, b"", b"nonsense"])
+def test_a_saved_model_whose_variables_are_broken_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+    saved_model(tmp_path / "1")
+    (tmp_path / "1/variables" / name).unlink()
+    if content is not None:
+        (tmp_path / "1/variables" / name).write_bytes(content)
+    with pytest.raises(BadModel, match=r"'1': TensorFlow cannot load it: \S+"):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("files", "said"),
     [
