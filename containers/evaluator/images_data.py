@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.policy import Data
+from evaluator.checks import PROBE
 from evaluator.scored import Sample, Samples, Scored, Unreadable
 from job.progress import Progress
 from model.images import SUFFIXES, decode_image, read_file, read_image
@@ -30,7 +31,6 @@ R = TypeVar("R")
 
 BATCH = 8
 """Pictures a call of the model: at 224 px 5 MB, which stay in the processor's cache (4 to 8 were faster than 32)."""
-PROBE = 8
 WORTH_PIXELS = 10_000_000
 """Of so many in all, 200 pictures of 224 px, the search for a faster runtime is worth its time, 2 to 3 s. The size of
 the data alone decides: the same job uses the same runtime."""

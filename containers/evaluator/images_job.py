@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadModel
-from assay.evaluation import EvaluationReport, Explainable, ExplainSamples
+from assay.evaluation import EvaluationReport, Explainable, ExplainSamples, Finding
 from assay.policy import Data
+from evaluator import checks
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified
 from evaluator.classified import Source, check_outputs, classified_of, classified_report, describe, output_names
 from evaluator.images_data import (
@@ -89,9 +90,10 @@ def evaluate_images(request: Request) -> EvaluationReport:
         facts = request.facts(asked.model, asked.folder)
         with request.timed("score"):
             scored = asked.score(unreadable)
-        speed = speed_of(
-            "images", len(scored), request.seconds["score"], None if asked.probe is None else asked.ask_one
-        )
+        with request.timed("probe"):
+            findings = list(asked.findings())
+            one = None if asked.probe is None else asked.ask_one
+            speed = speed_of("images", len(scored), request.seconds["score"], one)
     found = classified_of(scored, pictures.names, pictures.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
@@ -111,7 +113,9 @@ def evaluate_images(request: Request) -> EvaluationReport:
 
     source = Source(pictures.names, columns, score, lambda data: labels_by_folder(pictures.annotations, data))
     report = classified_report(request, scored, found, unreadable, facts, explain, source)
-    return report.model_copy(update={"speed": speed})
+    fingerprints, labels = scored.samples.fingerprints, scored.samples.labels
+    findings += checks.of_data(fingerprints, labels, lambda place: scored.samples[place].id, "images")
+    return report.model_copy(update={"speed": speed, "findings": (*report.findings, *findings)})
 
 
 def score(request: Request) -> Scored:
@@ -142,6 +146,13 @@ class Asked:
         return score_images(
             present, self.pictures.files, self.model, self.preprocessor, unreadable, self.request.progress
         )
+
+    def findings(self) -> Iterator[Finding]:
+        """About answers that depend on how the model is asked."""
+        if self.probe is not None:
+            together, again = self.model.predict(self.probe), self.model.predict(self.probe)
+            alone = np.concatenate([self.model.predict(picture[None]) for picture in self.probe])
+            yield from checks.of_answers(together, again, alone)
 
     def ask_one(self) -> object:
         assert self.probe is not None

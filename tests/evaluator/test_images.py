@@ -285,6 +285,27 @@ def test_the_report_says_how_fast_it_was_and_what_computed(job: Job, give_model:
     assert report.model.runtime_reason == "2 pictures of 4 × 4 are too few to look for a faster one"
 
 
+def test_a_picture_that_stands_there_twice_is_told(job: Job, give_model: GiveModel) -> None:
+    give_model(sees_levels(3), 4, 4, 1, outputs=3)
+    job.write_pictures([0, 1, 2, 2], [0, 10, 20, 21])
+    assert job.run(IMAGES) == 0
+    assert not job.report.findings
+    job.write_pictures([0, 1, 2, 2], [0, 10, 20, 20])
+    assert job.run(IMAGES) == 0
+    assert ["2.png and 3.png" in finding.text for finding in job.report.findings] == [True]
+
+
+def test_a_model_that_answers_otherwise_alone_is_told(job: Job, give_model: GiveModel) -> None:
+    def normalises(batch: NDArray[Any]) -> NDArray[Any]:
+        moved = batch.mean(axis=(1, 2, 3)) - batch.mean()
+        return np.stack([0.5 - moved, 0.5 + moved], axis=1)
+
+    give_model(normalises, 4, 4, 1, outputs=2)
+    job.write_pictures([0, 0, 1, 1], [0, 1, 90, 91])
+    assert job.run(IMAGES) == 0
+    assert any("Asked one by one, 4 samples" in finding.text for finding in job.report.findings)
+
+
 def test_a_model_of_two_inputs_takes_no_pictures(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     inputs = [Tensor(name=name, shape=(None, 4, 4, 3), dtype="float32") for name in "ab"]
     model = Model(lambda arrays: arrays, inputs, inputs[:1], "SavedModel", "known")
@@ -429,8 +450,9 @@ def test_scores_that_are_no_numbers_are_flagged_and_never_reach_a_file(job: Job,
     job.write_pictures([0, 1, 0, 1], [0, 10, 0, 10])
     assert job.run(IMAGES) == 0
     report = job.report
-    assert [finding.severity for finding in report.findings] == ["serious"]
-    assert "1 of 4 samples" in report.findings[0].text
+    serious = [finding for finding in report.findings if finding.severity == "serious"]
+    assert [finding.title for finding in serious] == ["Scores that are no numbers"]
+    assert "1 of 4 samples" in serious[0].text
     for name in ("accuracy", "log_loss", "roc_auc", "f1_macro"):
         assert report.metrics[name].value is None, name
         assert "1 of 4" in (report.metrics[name].reason or ""), name
