@@ -29,7 +29,10 @@ def of_classifier(found: Classified, metrics: Mapping[str, Metric]) -> Iterator[
         text = f"The model's scores of {broken} of {len(found.true)} samples are NaN or infinite."
         yield Finding(severity="serious", title="Scores that are no numbers", text=text)
         return
-    if not are_probabilities(found.probabilities):
+    if found.labels_only:
+        text = "It answers labels: there is no log loss, no ROC curve, no calibration, and no order of the least sure."
+        yield Finding(severity="info", title="The model gives no scores", text=text)
+    elif not are_probabilities(found.probabilities):
         text = "Scores are not from 0 to 1, or a sample's do not add up to 1: they may be logits, and have no log loss."
         yield Finding(severity="warning", title="Scores that are no probabilities", text=text)
     if len(np.unique(found.predicted)) == 1 and len(np.unique(found.true)) > 1:

@@ -26,6 +26,7 @@ _CELLS = 20_000_000
 _LOWER = frozenset({"log_loss", "brier", "ece"})
 """The metrics that are better when they are lower."""
 _NOT_FROM_0_TO_1 = frozenset({"log_loss", "brier"})
+_NO_SCORES = "the model answers labels, not scores"
 _NO_PROBABILITIES = "the scores are not probabilities that add up to 1"
 
 
@@ -44,6 +45,8 @@ class Classified:
     """Of two classes, the one that counts as positive."""
     weights: Array | None = None
     """(samples,) how much each counts; None: all the same."""
+    labels_only: bool = False
+    """The model answers a class and no scores: it has 1, the others 0."""
 
     @property
     def answered(self) -> NDArray[np.bool_]:
@@ -134,7 +137,8 @@ def estimate(found: Classified, most: int = ROWS) -> Estimates:
         varied = {name: np.full((len(sums), RESAMPLES), np.nan) for name, sums in value.items()}
     # the part's own value: its resamples lie about that, not about the value of all rows
     middle = value if resamples.whole else rows(resamples.stands_for[:, None])
-    return _estimates(found, once.excess, value, middle, varied)
+    made = _estimates(found, once.excess, value, middle, varied)
+    return _without_scores(found, made) if found.labels_only else made
 
 
 def _problem(found: Classified) -> str:
@@ -324,6 +328,22 @@ def _unmeasured(found: Classified, reason: str) -> Estimates:
     return Estimates(
         metrics, {name: {label: _without_value(n, reason, name) for label in found.labels} for name in of_class}
     )
+
+
+def _without_scores(found: Classified, made: Estimates) -> Estimates:
+    """Without what the scores' own values decide, of a model that has none."""
+    none = {"log_loss", "brier", "ece", "roc_auc", "pr_auc", *(f"top_{k}_accuracy" for k in _tops(found))}
+
+    def known(estimates: dict[str, Estimate]) -> dict[str, Estimate]:
+        return {
+            name: _without_value(one.n, _NO_SCORES, name) if name in none else one for name, one in estimates.items()
+        }
+
+    per_class = {
+        name: {label: _without_value(one.n, _NO_SCORES, name) if name in none else one for label, one in each.items()}
+        for name, each in made.per_class.items()
+    }
+    return replace(made, metrics=known(made.metrics), per_class=per_class)
 
 
 def _without_value(n: int, reason: str, name: str) -> Estimate:

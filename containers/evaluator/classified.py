@@ -72,6 +72,7 @@ def classified_of(scored: Scored, names: Mapping[str, str], data: Data, threshol
         names_that_differ(labels.names),
         positive if two else None,
         scored.samples.weights,
+        scored.labels_only,
     )
 
 
@@ -176,8 +177,9 @@ def _pictures(
     pictures = {
         "confusion": plots.confusion_svg(matrix),
         "classes": plots.per_class_svg(per_class, ("recall", "precision")),
-        "curves": plots.curves_svg(found.true, found.probabilities, found.labels, found.positive),
     }
+    if not found.labels_only:
+        pictures["curves"] = plots.curves_svg(found.true, found.probabilities, found.labels, found.positive)
     if bins:
         pictures["reliability"] = plots.reliability_svg(bins)
     return pictures

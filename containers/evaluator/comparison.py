@@ -343,7 +343,10 @@ class Classes:
     def said(found: Classified, beside: Beside) -> Classified:
         """The champion's answers in place of ours; only those that are known mean anything."""
         predicted = np.nan_to_num(beside.answers[:, 0]).astype(np.int64)
-        return replace(found, predicted=predicted, probabilities=beside.answers[:, 1:])
+        scores = beside.answers[:, 1:]
+        # its report does not say so, but what it stored is 0 or 1 throughout
+        labels_only = bool(np.isin(scores[beside.known], (0, 1)).all())
+        return replace(found, predicted=predicted, probabilities=scores, labels_only=labels_only)
 
 
 class Numbers:

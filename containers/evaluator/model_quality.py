@@ -119,7 +119,7 @@ def _binary(found: Classified, positive: int, tally: Tally, resampled: Tally, au
         {"confusion_matrix": _matrix(found.counts[np.ix_(order, order)], ("0", "1"))}
         | _leaves(compared | rates, tally, resampled)
         | _known({"auc": auc})
-        | _curves(found, positive)
+        | ({} if found.labels_only else _curves(found, positive))
         | _best_constant(compared, tally)
     )
 

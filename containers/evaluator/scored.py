@@ -175,6 +175,8 @@ class Scored:
     samples: Samples
     scores: NDArray[np.float64]
     """(samples, outputs)"""
+    labels_only: bool = False
+    """The model answers a class and no scores: it has 1, the others 0."""
 
     def __len__(self) -> int:
         return len(self.samples)

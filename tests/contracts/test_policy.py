@@ -100,7 +100,7 @@ def test_all_problems_are_said_at_once() -> None:
     [
         ({"task": "object_detection", "evaluate": {"slices": ["lab"]}}, "evaluate.slices of detections"),
         ({"bias": {"facets": [{"column": "sex", "values": ["F"]}]}}, "bias"),
-        ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint"),
+        ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint for images"),
         ({"gates": [{"metric": "bias.DPPL", "facet": "sex=F", "max_abs": 0.1}]}, "a gate on a facet"),
     ],
 )

@@ -17,14 +17,14 @@ def check_is_built(policy: Policy) -> None:
 
 def _missing(policy: Policy) -> Iterator[str]:
     data, model = policy.data, policy.model
-    if model.predictor != "in_process":
-        yield "model.predictor endpoint (built: in_process)"
     tabular = policy.task not in ("image_classification", "object_detection")
     if policy.task == "object_detection" and data.annotations is None:
         yield "boxes without data.annotations"
     if policy.task == "object_detection":
-        asked = {"model.predictor endpoint": model.predictor == "endpoint", "evaluate.slices": policy.evaluate.slices}
+        asked: dict[str, object] = {"evaluate.slices": policy.evaluate.slices}
         yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
+    if not tabular and model.predictor == "endpoint":
+        yield "model.predictor endpoint for images (built: rows and text)"
     if not tabular and data.weight is not None:
         yield "data.weight of images"
     if not tabular and model.output_transform is not None:
