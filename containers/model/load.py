@@ -17,6 +17,7 @@ from assay.errors import BadModel
 from assay.evaluation import Tensor
 from assay.policy import ModelOptions
 from model.archive import shown
+from model.examples import features_of, serialised
 from model.features import Inputs
 from model.keras_check import check_keras_file, written_by
 from model.saved_model_check import check_saved_model
@@ -271,6 +272,13 @@ def _load_saved_model(folder: Path) -> Model:
     # the loaded object must live as long as its function
     ask.keep = loaded  # type: ignore[attr-defined]
     runtime = f"TensorFlow {tf.__version__}, signature {signature}"
+    if [tensor.dtype for tensor in inputs] == ["string"] and (parsed := features_of(function.graph.as_graph_def())):
+        examples = inputs[0].name
+
+        def ask_examples(arrays: Arrays) -> Arrays:
+            return ask({examples: serialised(parsed, arrays)})
+
+        return Model(_failing_clearly(ask_examples), parsed, outputs, "SavedModel", f"{runtime}, tf.Example records")
     graph = tf.function(answer, input_signature=list(specs.values()), autograph=False)
     return Model(_failing_clearly(ask), inputs, outputs, "SavedModel", runtime, graph=graph)
 

@@ -399,6 +399,100 @@ def test_models_of_tensorflow_1s_era_answer_by_whatever_signature_they_have(
     np.testing.assert_allclose(model.predict(ROWS), ROWS @ WEIGHTS, rtol=1e-5)
 
 
+CENSUS = {
+    "age": np.array([[20.0], [np.nan]]),
+    "hours": np.array([[40], [7]]),
+    "scores": np.array([[1, 2], [3, 4]]),
+    "job": np.array(["clerk", ""], object),
+    "work": np.array(["ü", "Private"], object),
+}
+
+
+def parse_census(records: Any) -> dict[str, Any]:
+    """As the estimators' own input functions: dense and sparse features of each type."""
+    import tensorflow as tf
+
+    spec = {
+        "age": tf.io.FixedLenFeature([1], tf.float32),
+        "hours": tf.io.FixedLenFeature([1], tf.int64, default_value=[40]),
+        "scores": tf.io.FixedLenFeature([2], tf.float32),
+        "job": tf.io.FixedLenFeature([], tf.string, default_value=""),
+        "work": tf.io.VarLenFeature(tf.string),
+    }
+    found = tf.io.parse_example(records, spec)
+    length = tf.strings.length(tf.sparse.to_dense(found["work"]))  # bytes, of text in UTF-8
+    parts = [found["age"], tf.cast(found["hours"], tf.float32), found["scores"], tf.cast(length, tf.float32)]
+    return {"scores": tf.concat(parts, axis=1), "classes": found["job"]}
+
+
+def estimator_of_sessions(folder: Path) -> None:
+    import tensorflow as tf
+
+    v1 = tf.compat.v1
+    with v1.Graph().as_default(), v1.Session() as session:
+        records = v1.placeholder(tf.string, [None], name="input_example_tensor")
+        answers = parse_census(records)
+        signature = v1.saved_model.classification_signature_def(records, answers["classes"], answers["scores"])
+        builder = v1.saved_model.Builder(str(folder))
+        builder.add_meta_graph_and_variables(session, ["serve"], {"serving_default": signature})
+        builder.save()
+
+
+def estimator_of_functions(folder: Path) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    spec = tf.TensorSpec([None], tf.string, name="examples")
+    tf.saved_model.save(module, str(folder), signatures=tf.function(parse_census, input_signature=[spec]))
+
+
+@tensorflow
+def test_the_first_operation_that_parsed_example_records_is_understood_too(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    def parse(examples: Any) -> dict[str, Any]:
+        found = tf.raw_ops.ParseExample(
+            serialized=examples,
+            names=[],
+            sparse_keys=["work"],
+            sparse_types=[tf.string],
+            dense_keys=["age", "hours"],
+            dense_defaults=[tf.constant([], tf.float32), tf.constant([40], tf.int64)],
+            dense_shapes=[(1,), ()],
+        )
+        age, hours = found.dense_values
+        return {"scores": tf.concat([age, tf.cast(hours[:, None], tf.float32)], axis=1)}
+
+    module = tf.Module()
+    spec = tf.TensorSpec([None], tf.string, name="examples")
+    tf.saved_model.save(module, str(tmp_path / "1"), signatures=tf.function(parse, input_signature=[spec]))
+    model = load_model(tmp_path)
+    assert [(tensor.name, tensor.shape) for tensor in model.inputs] == [
+        ("work", (None,)),
+        ("age", (None, 1)),
+        ("hours", (None,)),
+    ]
+    columns = {"work": CENSUS["work"], "age": CENSUS["age"], "hours": CENSUS["hours"][:, 0]}
+    np.testing.assert_array_equal(model.predict(columns), [[20, 40], [np.nan, 7]])
+
+
+@tensorflow
+@pytest.mark.parametrize("make", [estimator_of_sessions, estimator_of_functions])
+def test_a_model_of_example_records_has_an_input_for_each_feature(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "1")
+    model = load_model(tmp_path)
+    assert {tensor.name: (tensor.shape, tensor.dtype) for tensor in model.inputs} == {
+        "age": ((None, 1), "float32"),
+        "hours": ((None, 1), "int64"),
+        "scores": ((None, 2), "float32"),
+        "job": ((None,), "string"),
+        "work": ((None,), "string"),
+    }
+    np.testing.assert_array_equal(model.predict(CENSUS), [[20, 40, 1, 2, 2], [np.nan, 7, 3, 4, 7]])
+    assert model.answers(CENSUS)["classes"].tolist() == ["clerk", ""]
+    assert model.predict({name: array[:0] for name, array in CENSUS.items()}).shape == (0, 5)
+
+
 @tensorflow
 @pytest.mark.parametrize(
     ("graphs", "said"),
