@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +53,8 @@ class Asked:
     unused: tuple[str, ...]
     scores: Callable[[Batch], NDArray[np.float64]]
     """(n, outputs), transformed as the policy says."""
+    labels_only: bool = False
+    """1 is the class that was answered, 0 are the others: the model has no scores."""
 
 
 def ask_about(table: Table, model: Model | Endpoint, options: ModelOptions) -> Asked:
@@ -69,7 +70,7 @@ def ask_about(table: Table, model: Model | Endpoint, options: ModelOptions) -> A
         def ask_endpoint(batch: Batch) -> NDArray[np.float64]:
             return transform(model.predict({name: _for_endpoint(batch, name) for name in table.features}))
 
-        return Asked(table.features, (), ask_endpoint)
+        return Asked(table.features, (), ask_endpoint, model.labels_only)
     features = Features(model.inputs, table.features, table.types, options.inputs)
 
     def ask(batch: Batch) -> NDArray[np.float64]:
@@ -109,15 +110,13 @@ def score_rows(
         BadData: more rows than allowed cannot be read, or all of them.
     """
     rows = table.survey.rows
-    wanted = None if only is None else np.sort(np.fromiter(only, np.int64, len(only)))
-    gathered = _Gathered(table, rows if wanted is None else len(wanted), keep)
+    gathered = _Gathered(table, rows if only is None else len(only), keep)
     columns = {*asked.used, *keep, *filter(None, (table.label, table.id, table.weight))}
-    for batch in table.batches(BATCH, columns):
+    for batch in table.batches(BATCH, columns, only):
         unreadable.add(*batch.problems)
-        part = batch if wanted is None else batch.at(np.flatnonzero(np.isin(batch.rows, wanted)))
-        if len(part.rows):
-            gathered.add(part, asked.scores(part))
-            progress.report("evaluating", int(part.rows[-1]) + 1, rows, "rows")
+        if len(batch.rows):
+            gathered.add(batch, asked.scores(batch))
+            progress.report("evaluating", int(batch.rows[-1]) + 1, rows, "rows")
     progress.report("evaluating", rows, rows, "rows")
     unreadable.check()
     if gathered.scores is None and only is None:
@@ -126,7 +125,7 @@ def score_rows(
     weights = samples.weights
     if weights is not None and only is None and not weights.any():
         raise BadData(f"data.weight: {table.weight} is 0 in all rows")
-    return Scored(samples, np.empty((0, 1)) if gathered.scores is None else gathered.scores)
+    return Scored(samples, np.empty((0, 1)) if gathered.scores is None else gathered.scores, asked.labels_only)
 
 
 def columns_at(table: Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
@@ -142,36 +141,30 @@ def columns_at(table: Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]
         name: np.full(len(rows), np.nan) if table.types[name] == "numeric" else np.full(len(rows), "", dtype=object)
         for name in names
     }
-    for batch in table.batches(BATCH, names):
-        inside = np.isin(batch.rows, rows)
-        places = np.searchsorted(rows, batch.rows[inside])
+    for batch in table.batches(BATCH, names, rows):
+        places = np.searchsorted(rows, batch.rows)
         for name in names:
-            columns[name][places] = batch.columns[name][inside]
+            columns[name][places] = batch.columns[name]
     return columns
 
 
-class Probed(NamedTuple):
-    """Scores of the first rows, (PROBE or fewer, outputs) each: asked together, once more, and one by one."""
+class Probe(NamedTuple):
+    """The first rows that could be read, (PROBE or fewer, outputs) each: asked together, once more, and one by one."""
 
     together: NDArray[np.float64]
     again: NDArray[np.float64]
     alone: NDArray[np.float64]
-    milliseconds: NDArray[np.float64]
-    """(rows,): what each took alone."""
+    ask_one: Callable[[], object]
+    """Asks about the first of them."""
 
 
-def probe(table: Table, asked: Asked) -> Probed:
-    """Ask about some rows that could be read, in several ways."""
-    batches = table.batches(PROBE, {*asked.used, table.label})
-    batch = next(batch for batch in batches if len(batch.rows))
+def probe(table: Table, asked: Asked, only: Collection[int] | None = None) -> Probe:
+    """Ask about some rows in several ways."""
+    columns = {*asked.used, *filter(None, (table.label,))}
+    batch = next(batch for batch in table.batches(PROBE, columns, only) if len(batch.rows))
     singles = [batch.at(np.array([place])) for place in range(len(batch.rows))]
-    asked.scores(singles[0])  # a function is compiled for each new shape
-    alone, milliseconds = [], []
-    for single in singles:
-        began = time.perf_counter()
-        alone.append(asked.scores(single))
-        milliseconds.append((time.perf_counter() - began) * 1000)
-    return Probed(asked.scores(batch), asked.scores(batch), np.concatenate(alone), np.array(milliseconds))
+    alone = np.concatenate([asked.scores(single) for single in singles])
+    return Probe(asked.scores(batch), asked.scores(batch), alone, lambda: asked.scores(singles[0]))
 
 
 class _Gathered:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,7 @@ from evaluator.slices import (
     measured_slices,
     parts_of,
 )
+from evaluator.speed import speed_of
 from model.endpoint import Endpoint
 from model.load import Model
 from model.tables import Table
@@ -134,19 +135,15 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
         with request.timed("score"):
             scored = score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only)
         with request.timed("probe"):
-            probed = probe(table, asked)
+            probed = probe(table, asked, request.only)
+            unit: Literal["rows", "texts"] = "texts" if policy.task == "text_classification" else "rows"
+            speed = speed_of(unit, len(scored), request.seconds["score"], probed.ask_one)
     findings = [*checks.of_answers(probed.together, probed.again, probed.alone)]
     samples = scored.samples
-    findings += checks.of_data(samples.fingerprints, samples.labels, lambda place: f"row {samples[place].id}", "rows")
+    findings += checks.of_data(samples.fingerprints, samples.labels, lambda place: f"row {samples[place].id}", unit)
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
-    speed = Speed(
-        per_second=len(scored) / max(request.seconds["score"], 1e-3),
-        unit="texts" if policy.task == "text_classification" else "rows",
-        latency_p50_ms=float(np.quantile(probed.milliseconds, 0.5)),
-        latency_p95_ms=float(np.quantile(probed.milliseconds, 0.95)),
-    )
     return _Evaluated(
         table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(model, policy)
     )

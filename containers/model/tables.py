@@ -201,19 +201,25 @@ class Table:
                     raise BadData(f"{file.where(row)}: id {value!r} stands twice")
                 seen.add(value)
 
-    def batches(self, size: int = 8192, columns: Collection[str] | None = None) -> Iterator[Batch]:
-        """All rows in order, at most `size` at a time.
+    def batches(
+        self,
+        size: int = 8192,
+        columns: Collection[str] | None = None,
+        only: Collection[int] | NDArray[np.int64] | None = None,
+    ) -> Iterator[Batch]:
+        """Rows in order, at most `size` at a time.
 
         Args:
             size: rows.
             columns: those that are wanted, by default all. A cell that holds no number makes its row unreadable in a
                 feature, label or weight; anywhere else it counts as missing.
+            only: the places of the rows that are wanted, by default all.
 
         Raises:
             BadData: a file cannot be read.
         """
         wanted = [name for name in self.header if columns is None or name in columns]
-        for file, first, portion in self._portions():
+        for file, first, portion in self._portions() if only is None else self._some(only):
             problems = portion.problems
             for start in range(0, max(len(portion.rows), 1), size):
                 part = Portion(
@@ -244,16 +250,11 @@ class Table:
 
     def cells(self, rows: Collection[int]) -> dict[int, dict[str, str]]:
         """Some rows as they stand in the files: place → column → text, "" where there is nothing."""
-        wanted, last = np.array(sorted(rows), dtype=np.int64), max(rows, default=-1)
         found: dict[int, dict[str, str]] = {}
-        for _, first, portion in self._portions():
-            places = np.flatnonzero(np.isin(first + portion.rows, wanted))
-            texts = {name: _as_text(column.take(pa.array(places))) for name, column in portion.columns.items()}
-            cells = {name: text.fill_null("").to_pylist() for name, text in texts.items()}
-            for number, place in enumerate(places.tolist()):
-                found[first + int(portion.rows[place])] = {name: column[number] for name, column in cells.items()}
-            if len(portion.rows) and first + portion.rows[-1] >= last:
-                break
+        for _, first, portion in self._some(rows):
+            columns = {name: _as_text(column).fill_null("").to_pylist() for name, column in portion.columns.items()}
+            for place, row in enumerate(portion.rows.tolist()):
+                found[first + row] = {name: cells[place] for name, cells in columns.items()}
         return found
 
     def _read(self, portion: Portion, name: str, type: ColumnType) -> _Cells:
@@ -270,6 +271,18 @@ class Table:
             return f"{where}: {column} has no value"
         expected = "a finite number" + (" from 0" if column == self.weight else "")
         return f"{where}: {column} is {cell!r:.80}, expected {expected}"
+
+    def _some(self, rows: Collection[int] | NDArray[np.int64]) -> Iterator[tuple[TableFile, int, Portion]]:
+        """As `_portions`, with these rows alone."""
+        wanted = np.sort(np.fromiter(rows, np.int64, len(rows)))
+        for file, first, portion in self._portions():
+            places = _places_of(portion.rows, wanted - first)
+            some = pa.array(places)
+            problems = [problem for problem in portion.problems if _holds(wanted, first + problem[0])]
+            columns = {name: column.take(some) for name, column in portion.columns.items()}
+            yield file, first, Portion(portion.rows[places], columns, problems)
+            if not len(wanted) or (len(portion.rows) and first + portion.rows[-1] >= wanted[-1]):
+                break
 
     def _portions(self) -> Iterator[tuple[TableFile, int, Portion]]:
         """Portions with their file, and the place of that file's first row in the data."""
@@ -388,6 +401,20 @@ def _as_numbers(column: pa.Array) -> NDArray[np.float64]:
         trimmed = pc.utf8_trim_whitespace(column)
         numbers = pc.if_else(pc.match_substring_regex(trimmed, _NUMBER), trimmed, None).cast(pa.float64())
     return np.asarray(numbers.to_numpy(zero_copy_only=False))
+
+
+def _places_of(rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where some of `rows` stand in it; both ascend."""
+    if not len(rows):
+        return rows
+    start, end = np.searchsorted(wanted, [rows[0], rows[-1] + 1])
+    places = np.searchsorted(rows, wanted[start:end])
+    return np.asarray(places[rows[places] == wanted[start:end]])
+
+
+def _holds(sorted_rows: NDArray[np.int64], row: int) -> bool:
+    place = int(np.searchsorted(sorted_rows, row))
+    return place < len(sorted_rows) and bool(sorted_rows[place] == row)
 
 
 def _number(text: str) -> float:

@@ -372,3 +372,18 @@ def test_a_table_that_nobody_labelled_can_be_read(tmp_path: Path) -> None:
     assert found.missing["a"].tolist() == [False, True]
     assert found.columns["b"].tolist() == ["x", "y"]
     assert table.survey.labels == ()
+
+
+def test_rows_can_be_asked_for_by_their_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_files, "CSV_BLOCK", 64)
+    path = lines(
+        tmp_path / "a.csv", "x,label", *("bad,1" if number % 10 == 3 else f"{number},1" for number in range(50))
+    )
+    table = open_table([path, lines(tmp_path / "b.csv", "x,label", "50,1", "51,1", "52,1")], data())
+    found = list(table.batches(4, only={0, 13, 14, 27, 51, 400}))
+    assert [row for batch in found for row in batch.rows.tolist()] == [0, 14, 27, 51]
+    assert [value for batch in found for value in batch.columns["x"].tolist()] == [0, 14, 27, 51]
+    assert [problem for batch in found for problem in batch.problems] == [
+        "a.csv, line 15: x is 'bad', expected a finite number"
+    ]
+    assert list(table.cells({51, 27})) == [27, 51]
