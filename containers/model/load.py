@@ -27,6 +27,7 @@ SIGNATURE = "serving_default"
 _SCORES = ("scores", "probabilities", "probability", "predictions", "prediction", "output_0")
 _NOT_ACCEPTED = {".pkl", ".pickle", ".joblib", ".pt", ".pth", ".bin", ".safetensors", ".onnx", ".tflite"}
 _SHOWN = 20
+_WHERE = re.compile(r"\s*$|Graph execution error|Detected at node|<stack traces|  File |    ")
 # what Keras and TensorFlow raise for files they do not understand, and for sizes that memory does not hold
 _REFUSALS = (
     ValueError,
@@ -399,7 +400,7 @@ def _fits(found: tuple[int, ...], expected: tuple[int | None, ...]) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """The line that says why: what Keras has wrapped, else the first."""
-    text = str(error).strip()
-    lines = text.rpartition("Exception encountered: ")[2].split("\n")
-    return lines[0][:300] or type(error).__name__
+    """The line that says why: what Keras has wrapped, else the first that says more than where."""
+    text = str(error).rpartition("Exception encountered: ")[2]
+    lines = [line.strip() for line in text.split("\n") if not _WHERE.match(line)]
+    return lines[0][:300] if lines else type(error).__name__

@@ -308,7 +308,7 @@ def test_what_fails_while_it_computes_is_said(tmp_path: Path) -> None:
     tf.saved_model.save(module, str(tmp_path / "1"), signatures=function)
     model = load_model(tmp_path)
     assert model.predict(np.array(["1.5"], object)).tolist() == [[1.5]]
-    with pytest.raises(BadModel, match=r"the model fails: .*could not correctly convert string: ten"):
+    with pytest.raises(BadModel, match=r"the model fails: .*StringToNumberOp could not correctly convert string: ten"):
         model.predict(np.array(["ten"], object))
 
 
@@ -457,7 +457,7 @@ def test_the_first_operation_that_parsed_example_records_is_understood_too(tmp_p
             sparse_keys=["work"],
             sparse_types=[tf.string],
             dense_keys=["age", "hours"],
-            dense_defaults=[tf.constant([], tf.float32), tf.constant([40], tf.int64)],
+            dense_defaults=[tf.constant([], tf.float32), tf.constant(40, tf.int64)],
             dense_shapes=[(1,), ()],
         )
         age, hours = found.dense_values
