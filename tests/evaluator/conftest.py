@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, ExplainSample, ExplainSamples, Tensor
 from assay.events import Upload
 from assay.policy import read_policy
-from assay.run import Run
+from assay.run import Champion, Run
 from evaluator.program import main
 from model.load import Model
 
@@ -38,7 +40,7 @@ class Job:
     def output(self) -> Path:
         return self.root / "processing/output"
 
-    def run(self, policy: dict[str, Any]) -> int:
+    def run(self, policy: dict[str, Any], champion: Champion | None = None) -> int:
         key = "models/digits/1/model.tar.gz"
         run = Run(
             id="a" * 20,
@@ -46,9 +48,24 @@ class Job:
             upload=Upload(bucket="bucket", key=key, version="v"),
             opened_at=datetime(2026, 1, 1, tzinfo=UTC),
             policy=read_policy(policy),
+            champion=champion,
         )
         (self.input("run") / "run.json").write_text(run.to_json())
         return main(self.root)
+
+    def run_beside(self, champion: Job, policy: dict[str, Any]) -> int:
+        """With what another job left behind, whose model passed."""
+        for path in (
+            champion.input("run") / "run.json",
+            champion.input("model") / "model.tar.gz",
+            champion.output / "report.json",
+            champion.output / "predictions.parquet",
+        ):
+            shutil.copy(path, self.input("champion"))
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        return self.run(
+            policy, Champion(model="digits", run="c" * 20, uploaded_at=now, key="k", version="v", crowned_at=now)
+        )
 
     @property
     def message(self) -> str:
@@ -113,17 +130,40 @@ def give_model(monkeypatch: pytest.MonkeyPatch) -> GiveModel:
     """Let the job's archive hold this function of inputs of this shape."""
 
     def give(function: Function, *shape: int | None, outputs: int = 1, dtype: str = "float32") -> None:
-        model = Model(
-            lambda arrays: {"scores": np.asarray(function(arrays["x"]))},
-            [Tensor(name="x", shape=(None, *shape), dtype=dtype)],
-            [Tensor(name="scores", shape=(None, outputs), dtype="float32")],
-            "SavedModel",
-            "known",
-        )
         monkeypatch.setattr("evaluator.request.unpack", lambda _archive, into: into.mkdir())
-        monkeypatch.setattr("evaluator.request.load_model", lambda _: model)
+        monkeypatch.setattr("evaluator.request.load_model", lambda _: known(function, shape, outputs, dtype))
 
     return give
+
+
+def known(function: Function, shape: Sequence[int | None], outputs: int, dtype: str = "float32") -> Model:
+    return Model(
+        lambda arrays: {"scores": np.asarray(function(arrays["x"]))},
+        [Tensor(name="x", shape=(None, *shape), dtype=dtype)],
+        [Tensor(name="scores", shape=(None, outputs), dtype="float32")],
+        "SavedModel",
+        "known",
+    )
+
+
+@pytest.fixture
+def archives(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, Model]:
+    """What each archive holds, by its bytes: for jobs that load more than one; an unknown one holds no model."""
+    models: dict[bytes, Model] = {}
+
+    def unpack(archive: Path, into: Path) -> None:
+        into.mkdir()
+        shutil.copy(archive, into / "archive")
+
+    def load(folder: Path) -> Model:
+        content = (folder / "archive").read_bytes()
+        if content not in models:
+            raise BadModel("no model in the archive")
+        return models[content]
+
+    monkeypatch.setattr("evaluator.request.unpack", unpack)
+    monkeypatch.setattr("evaluator.request.load_model", load)
+    return models
 
 
 @pytest.fixture

@@ -44,6 +44,8 @@ from evaluator.slices import Part
 from job.folders import Folders
 from job.progress import Progress
 
+from .conftest import Job, known, sees_levels
+
 CLASSES: dict[str, Any] = {"task": "tabular_classification", "data": {"source": "test.csv", "labels": ["a", "b", "c"]}}
 PRICES: dict[str, Any] = {"task": "tabular_regression", "data": {"source": "test.csv", "label": "price"}}
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -490,3 +492,175 @@ def test_a_formula_in_a_name_is_text_in_the_file(tmp_path: Path) -> None:
         ("-2", "-2"),
     ]
     assert [as_cell(text) for text in ("+1", "+a", "\tx", "a=b", "")] == ["+1", "'+a", "'\tx", "a=b", ""]
+
+
+# The whole job
+
+FLOWERS: dict[str, Any] = {
+    "task": "tabular_classification",
+    "data": {"source": "test.csv", "labels": ["no", "yes"], "exclude": ["garden"]},
+    "evaluate": {"slices": ["garden"]},
+}
+
+
+def above(edge: float) -> Any:
+    """A model of one feature x: yes where it is above this."""
+
+    def function(batch: NDArray[Any]) -> NDArray[Any]:
+        chance = np.where(batch[:, 0] > edge, 0.9, 0.1)
+        return np.stack([1 - chance, chance], axis=1)
+
+    return known(function, (1,), 2)
+
+
+def flower_rows(n: int, start: int = 0) -> list[tuple[Any, ...]]:
+    """The truth: yes above 0.5; every third in the south."""
+    rng = np.random.default_rng(start)
+    x = rng.random(n).round(4)
+    return [(value, "south" if k % 3 == 0 else "north", "yes" if value > 0.5 else "no") for k, value in enumerate(x)]
+
+
+def flower_job(root: Path, rows: Sequence[tuple[Any, ...]], archive: bytes) -> Job:
+    job = Job(root)
+    (job.input("model") / "model.tar.gz").write_bytes(archive)
+    job.write_rows([("x", "garden", "label"), *rows])
+    return job
+
+
+@pytest.fixture
+def champion(tmp_path: Path, archives: dict[bytes, Any]) -> Job:
+    """A model whose edge is at 0.6, evaluated on 200 rows."""
+    archives[b"old"] = above(0.6)
+    archives[b"new"] = above(0.52)
+    job = flower_job(tmp_path / "champion", flower_rows(200), b"old")
+    assert job.run(FLOWERS) == 0
+    assert job.report.comparison is None
+    return job
+
+
+def test_a_second_model_stands_beside_the_first_on_the_same_rows(champion: Job, tmp_path: Path) -> None:
+    rows = [*flower_rows(200), *flower_rows(100, start=1)]
+    job = flower_job(tmp_path / "new", rows, b"new")
+    assert job.run_beside(champion, FLOWERS) == 0
+    report = job.report
+    comparison = report.comparison
+    assert comparison is not None
+    assert comparison.refused is None
+    assert comparison.rows == 300
+    # a row that happens to say the same as an old one is known
+    assert comparison.rescored == len({row[:2] for row in rows} - {row[:2] for row in flower_rows(200)})
+    x = np.array([row[0] for row in rows])
+    between = (x > 0.52) & (x <= 0.6)
+    assert (comparison.mended, comparison.broken) == (between.sum(), 0)
+    assert comparison.mcnemar_p == pytest.approx(2 * 0.5 ** between.sum())
+    difference = comparison.metrics["accuracy"]
+    assert difference.value == pytest.approx(between.mean())
+    assert difference.low is not None
+    assert difference.low > 0
+    south = np.arange(len(rows)) % 3 == 0
+    south[200:] = np.arange(100) % 3 == 0
+    assert comparison.slices["garden=south"]["accuracy"].value == pytest.approx(between[south].mean())
+    assert {one.name: one.n for one in report.slices if one.found == "declared"} == {
+        "garden=north": (~south).sum(),
+        "garden=south": south.sum(),
+    }
+    assert [finding.title for finding in report.findings if "champion" in finding.title.lower()] == []
+    with (job.output / "flips.csv").open(newline="") as file:
+        assert sum(1 for _ in csv.DictReader(file)) == between.sum()
+
+
+def test_the_same_archive_again_is_compared_with_nothing(champion: Job, tmp_path: Path) -> None:
+    job = flower_job(tmp_path / "new", flower_rows(50), b"old")
+    assert job.run_beside(champion, FLOWERS) == 0
+    comparison = job.report.comparison
+    assert comparison is not None
+    assert comparison.refused is not None
+    assert "champion's own archive" in comparison.refused
+    assert comparison.archive_sha256 == job.report.model.archive_sha256
+
+
+def test_a_champion_that_cannot_be_loaded_any_more_ends_no_job(
+    champion: Job, tmp_path: Path, archives: dict[bytes, Any]
+) -> None:
+    del archives[b"old"]
+    job = flower_job(tmp_path / "new", flower_rows(50, start=1), b"new")
+    assert job.run_beside(champion, FLOWERS) == 0
+    comparison = job.report.comparison
+    assert comparison is not None
+    assert comparison.refused == "the champion cannot be asked any more: no model in the archive"
+    (finding,) = (one for one in job.report.findings if "champion" in one.title)
+    assert finding.severity == "warning"
+
+
+def test_a_champion_that_reads_other_columns_ends_no_job(champion: Job, tmp_path: Path) -> None:
+    job = Job(tmp_path / "new")
+    (job.input("model") / "model.tar.gz").write_bytes(b"new")
+    job.write_rows([("x", "label"), *((row[0], row[2]) for row in flower_rows(50))])
+    policy = {"task": "tabular_classification", "data": {"source": "test.csv", "labels": ["no", "yes"]}}
+    assert job.run_beside(champion, policy) == 0
+    comparison = job.report.comparison
+    assert comparison is not None
+    assert comparison.refused is not None
+    assert "the champion cannot be asked any more: " in comparison.refused
+    assert "garden" in comparison.refused
+
+
+def test_labels_that_the_policy_now_lists_in_another_order_are_the_same_classes(champion: Job, tmp_path: Path) -> None:
+    """The new model's outputs are the other way round, and its policy says so."""
+    rows = [*flower_rows(200), *flower_rows(40, start=1)]
+    job = flower_job(tmp_path / "new", rows, b"new")
+    policy = {**FLOWERS, "data": {**FLOWERS["data"], "labels": ["yes", "no"], "positive": "no"}}
+    assert job.run_beside(champion, policy) == 0
+    comparison = job.report.comparison
+    assert comparison is not None
+    x = np.array([row[0] for row in rows])
+    # the archive answers as before, so under the new names almost all is wrong that the champion has right
+    assert comparison.metrics["accuracy"].champion == pytest.approx(1 - ((x > 0.5) & (x <= 0.6)).mean())
+    assert comparison.metrics["accuracy"].ours == pytest.approx(((x > 0.5) & (x <= 0.52)).mean())
+
+
+def test_regressors_are_compared_by_their_errors(tmp_path: Path, archives: dict[bytes, Any]) -> None:
+    policy = {
+        "task": "tabular_regression",
+        "data": {"source": "test.csv", "label": "price"},
+        "evaluate": {"slices": [{"column": "price", "quantiles": 2}]},
+    }
+    archives[b"old"] = known(lambda batch: batch[:, :1] + 2, (1,), 1)
+    archives[b"new"] = known(lambda batch: batch[:, :1] - 1, (1,), 1)
+    jobs: list[Job] = []
+    for archive in (b"old", b"new"):
+        job = Job(tmp_path / archive.decode())
+        (job.input("model") / "model.tar.gz").write_bytes(archive)
+        job.write_rows([("x", "price"), *((k, k) for k in range(80 if jobs else 60))])
+        jobs.append(job)
+    assert jobs[0].run(policy) == 0
+    assert jobs[1].run_beside(jobs[0], policy) == 0
+    comparison = jobs[1].report.comparison
+    assert comparison is not None
+    difference = comparison.metrics["mae"]
+    assert (difference.ours, difference.champion, difference.value) == pytest.approx((1, 2, -1))
+    assert difference.higher_is_better is False
+    assert (comparison.rows, comparison.rescored, comparison.mended) == (80, 20, None)
+    assert list(comparison.slices) == ["price=[0, 39.5)", "price=[39.5, 79]"]
+
+
+def test_pictures_are_compared_too(tmp_path: Path, archives: dict[bytes, Any]) -> None:
+    policy = {
+        "task": "image_classification",
+        "data": {"source": "test/", "annotations": "a.csv", "label_base": 0},
+        "evaluate": {"slices": ["class_name"]},
+    }
+    archives[b"old"] = known(lambda batch: sees_levels(3)(batch * 0), (6, 5, 3), 3)
+    archives[b"new"] = known(sees_levels(3), (6, 5, 3), 3)
+    old, new = Job(tmp_path / "old"), Job(tmp_path / "new")
+    for job, archive in ((old, b"old"), (new, b"new")):
+        (job.input("model") / "model.tar.gz").write_bytes(archive)
+    old.write_pictures([0, 1, 2, 2], [0, 10, 20, 21])
+    new.write_pictures([0, 1, 2, 2, 1, 0], [0, 10, 20, 21, 11, 22])
+    assert old.run(policy) == 0, old.message
+    assert new.run_beside(old, policy) == 0, new.message
+    comparison = new.report.comparison
+    assert comparison is not None
+    assert (comparison.rows, comparison.rescored, comparison.mended, comparison.broken) == (6, 2, 4, 1)
+    assert [flip.id for flip in comparison.flips] == ["5.png", "1.png", "2.png", "3.png", "4.png"]
+    assert comparison.slices["class_name=class 2"]["accuracy"].value == 1
