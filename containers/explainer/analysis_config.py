@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import BadPolicy
+from assay.policy import ColumnType
 from assay.problems import problems_of
 
 DatasetType = Literal[
@@ -239,6 +240,8 @@ class AnalysisConfig(_Part):
     group_variable: NameOrIndex | None = None
     time_series_data_config: TimeSeriesData | None = None
     predictor: Predictor | None = None
+    column_types: dict[str, ColumnType] = {}
+    """Ours alone: types that the values do not show, a number code that is a category."""
 
     @property
     def label_headers(self) -> tuple[str, ...] | None:
@@ -319,6 +322,8 @@ def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:
     for key in ("iou_threshold", "context"):
         yield from wrong(key, image, int, "a float")
     yield from wrong("probability_threshold", content, int, "a float")
+    if "column_types" in content:
+        yield "column_types: Assay's own key"
     for method, key in (("report", "name"), ("pdp", "grid_resolution")):
         asked = methods.get(method)
         if asked is not None and key not in asked:

@@ -2,67 +2,167 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import jmespath
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
-from explainer.analysis_config import Shap
-from explainer.table import HEADERS_DO_NOT_MATCH, Line, Table, data_files, numbers, read_lines, split_header
+from assay.policy import Data
+from explainer.analysis_config import AnalysisConfig, Shap
+from explainer.coding import Columns
+from explainer.table import HEADERS_DO_NOT_MATCH, KINDS, NOT_A_NUMBER, Table, data_files, in_clarifys_words
+from model.table_files import open_file
+from model.tables import Table as TypedTable
 
 MOST_CLUSTERS = 12
 """Clarify makes 1 to 12; we take the most that the data gives, for the steadiest baseline."""
 CLUSTER_ROWS = 10_000
 """Clusters are those of so many rows drawn: more rows do not move them, but cost time."""
+KEY = "methods.shap.baseline"
 
 
-def row_baseline(shap: Shap, table: Table, resolve: Callable[[str], Path]) -> NDArray[np.float64]:
-    """The baseline, (baseline rows, features), in the order of the table's features.
+def row_baseline(config: AnalysisConfig, shap: Shap, table: Table, resolve: Callable[[str], Path]) -> Columns:
+    """The baseline's rows, (baseline rows,) for each feature.
 
     Args:
-        shap: what the configuration says.
+        config: the whole of it.
+        shap: its part that is asked for.
         table: the data to explain.
         resolve: an S3 address → where it lies in this job.
+
+    Raises:
+        BadData, BadPolicy: the baseline does not have the features of the data.
     """
-    names = table.columns.feature_names
     if shap.baseline is None:
-        return clusters(table.features, shap.num_clusters, shap.seed)
+        return clusters(table, shap.num_clusters, shap.seed)
     if isinstance(shap.baseline, str):
-        files = data_files(resolve(shap.baseline))
-        lines = [line for file in files for line in split_header(read_lines(file), names)[1]]
-        if not lines:
-            raise BadData(f"methods.shap.baseline: {shap.baseline} has no rows; expected CSV with {', '.join(names)}")
-    else:
-        lines = [
-            Line(["" if cell is None else str(cell) for cell in row], f"methods.shap.baseline, row {index}")
-            for index, row in enumerate(shap.baseline)
-        ]
-    for line in lines:
-        if len(line.cells) != len(names):
-            raise BadPolicy(
-                f"{HEADERS_DO_NOT_MATCH} {line.where} has {len(line.cells)} values; expected one for each of the "
-                f"{len(names)} features: {', '.join(names)}"
-            )
-    return numbers(lines, range(len(names)), names)
+        return _from_files(data_files(resolve(shap.baseline)), shap.baseline, config, table)
+    rows = _given_rows(shap.baseline, config)
+    for index, row in enumerate(rows):
+        _check_width(len(row), f"{KEY}, row {index}", table.features)
+    return {name: _column([row[place] for row in rows], name, table) for place, name in enumerate(table.features)}
 
 
-def clusters(rows: NDArray[np.float64], count: int | None, seed: int) -> NDArray[np.float64]:
-    """Centres of the data by k-means, at most (count, features), ordered so that the same data gives the same rows.
+def _given_rows(given: Any, config: AnalysisConfig) -> list[list[Any]]:
+    """Rows [[…], …]; records of JSON Lines [{"features": […]}, …]; or a JSON document that has them at `features`."""
+    if isinstance(given, list) and isinstance(given[0], list):
+        return given
+    records = given if isinstance(given, list) else [given]
+    if config.features is not None:
+        expression = jmespath.compile(config.features)
+        document = isinstance(given, dict)
+        found = expression.search(given) if document else [expression.search(record) for record in records]
+        if not isinstance(found, list) or not found or any(row is None for row in found):
+            raise BadPolicy(f"{KEY}: nothing stands at features {config.features!r} in {records[0]!r:.80}")
+        records = found
+    return [list(record.values()) if isinstance(record, dict) else record for record in records]
 
-    Features are scaled to unit variance for it, else the one with the largest numbers would decide alone.
+
+def _check_width(found: int, where: str, names: Sequence[str]) -> None:
+    if found != len(names):
+        raise BadPolicy(
+            f"{HEADERS_DO_NOT_MATCH} {where} has {found} values; expected one for each of the {len(names)} features: "
+            f"{', '.join(names)}"
+        )
+
+
+def _column(values: Sequence[Any], name: str, table: Table) -> NDArray[Any]:
+    """A feature's values in the column's type."""
+    if table.types[name] != "numeric":
+        return np.array(["" if value is None else _as_text(value) for value in values], dtype=object)
+    result = np.empty(len(values))
+    for row, value in enumerate(values):
+        try:
+            result[row] = np.nan if value is None or value == "" else float(value)
+        except ValueError as error:
+            raise BadData(
+                f"{NOT_A_NUMBER} {KEY}, row {row}: {name} is {value!r:.80}, expected a number as in the data"
+            ) from error
+    return result
+
+
+def _as_text(value: Any) -> str:
+    """As it stands in a file: true, 3, 2.5."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def _from_files(files: Sequence[Path], address: str, config: AnalysisConfig, table: Table) -> Columns:
+    """A baseline's files are of the data's kind, and have the features only, with or without a header."""
+    kind = KINDS[config.dataset_type]
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in table.features}
+    data = Data(
+        source=address,
+        headers=None if kind == "Parquet" else table.features,
+        features=config.features,
+        columns={name: table.types[name] for name in table.features},
+        missing=("",),
+    )
+    for file in files:
+        typed = TypedTable([open_file(file, data, kind)], data, labelled=False)
+        for batch in typed.batches(columns=table.features):
+            if batch.problems:
+                raise BadData(f"{KEY}: {in_clarifys_words(batch.problems)}")
+            for name in table.features:
+                columns[name].append(batch.columns[name])
+    if not any(len(part) for part in columns[table.features[0]]):
+        raise BadData(f"{KEY}: {address} has no rows; expected {kind} with {', '.join(table.features)}")
+    return {name: np.concatenate(parts) for name, parts in columns.items()}
+
+
+def clusters(table: Table, count: int | None, seed: int) -> Columns:
+    """Centres of the data, at most `count` rows, ordered so that the same data gives the same rows.
+
+    k-means on numbers scaled to unit variance, else the one with the largest numbers would decide alone. Beside them a
+    category counts one where two rows differ, and a centre has the most frequent one of its rows: k-prototypes (Huang
+    1998, "Extensions to the k-means algorithm for clustering large data sets with categorical values"), its distances
+    those of the categories' indicator variables.
     """
     from sklearn.cluster import KMeans  # imported by the jobs that need it only: 1 s
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+    rows = np.arange(len(table))
     if len(rows) > CLUSTER_ROWS:
-        rows = rows[np.sort(np.random.default_rng(seed).choice(len(rows), CLUSTER_ROWS, replace=False))]
-    scale = rows.std(axis=0)
-    scale[scale == 0] = 1.0
-    scaled = rows / scale
-    distinct = np.unique(scaled, axis=0)
-    wanted = min(count or MOST_CLUSTERS, len(distinct))
+        rows = np.sort(np.random.default_rng(seed).choice(len(rows), CLUSTER_ROWS, replace=False))
+    columns = {name: table.columns[name][rows] for name in table.features}
+    points = np.concatenate([_scaled(columns[name]) for name in table.features], axis=1)
+    distinct = len(np.unique(points, axis=0))
+    wanted = min(count or MOST_CLUSTERS, distinct)
     with threadpool_limits(1, user_api="openmp"):  # threads would add up in any order: not the same bytes each time
-        centres = KMeans(wanted, n_init=4, random_state=seed).fit(scaled).cluster_centers_ * scale
-    return np.asarray(centres[np.lexsort(centres.T[::-1])], dtype=np.float64)
+        nearest = KMeans(wanted, n_init=4, random_state=seed).fit(points).labels_
+    centres = {name: _centres(values, nearest, wanted) for name, values in columns.items()}
+    order = np.lexsort([centres[name] for name in reversed(table.features)])
+    return {name: values[order] for name, values in centres.items()}
+
+
+def _scaled(values: NDArray[Any]) -> NDArray[np.float64]:
+    """A column as coordinates, (rows, k): its number, or an indicator for each category there is."""
+    if values.dtype.kind == "f":
+        known = values[np.isfinite(values)]
+        middle, spread = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
+        return (np.where(np.isfinite(values), values, middle)[:, None] - middle) / (spread or 1.0)
+    _, codes, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
+    frequent = np.argsort(-counts, kind="stable")[:MOST_INDICATORS]
+    # half the squared distance of two indicators is one where they differ
+    return np.asarray((codes[:, None] == frequent) / np.sqrt(2.0))
+
+
+MOST_INDICATORS = 100
+"""Categories of a column that tell clusters apart: of ten thousand the rare ones do not."""
+
+
+def _centres(values: NDArray[Any], nearest: NDArray[np.int32], clusters: int) -> NDArray[Any]:
+    """The mean of each cluster's numbers, or its most frequent category."""
+    members = [values[nearest == cluster] for cluster in range(clusters)]
+    if values.dtype.kind == "f":
+        return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan for part in members])
+    result = np.empty(clusters, dtype=object)
+    for cluster, part in enumerate(members):
+        found, counts = np.unique(part.astype(str), return_counts=True)
+        result[cluster] = str(found[counts.argmax()])
+    return result

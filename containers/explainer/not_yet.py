@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from assay.errors import NotYet
 from explainer.analysis_config import IMAGES, AnalysisConfig, Shap
+from explainer.table import KINDS
 
-DATASET_TYPES = ("text/csv", IMAGES)
+DATASET_TYPES = (*KINDS, IMAGES)
 ANALYSES = ("shap",)
 
 
@@ -42,8 +43,6 @@ def _missing(config: AnalysisConfig, shap: Shap) -> Iterator[str]:
         yield "methods.shap.features_to_explain; supported is explaining all features"
     if shap.image_config is not None and shap.image_config.model_type != "IMAGE_CLASSIFICATION":
         yield f"image_config.model_type {shap.image_config.model_type}; supported is IMAGE_CLASSIFICATION"
-    if isinstance(shap.baseline, dict) or (isinstance(shap.baseline, list) and isinstance(shap.baseline[0], dict)):
-        yield "methods.shap.baseline of JSON records; supported are rows [[…], …], an S3 address, none"
     predictor = config.predictor
     if predictor is not None:
         for key in ("endpoint_name", "target_model", "time_series_predictor_config"):

@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from assay.errors import BadModel, BadPolicy
+from assay.errors import BadPolicy
 from explainer.analysis_config import AnalysisConfig
 from explainer.shapley import Predict
 
@@ -46,9 +46,3 @@ def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tup
             "expected a name for each, in their order"
         )
     return names
-
-
-def check_features(expected: int | None, names: tuple[str, ...]) -> None:
-    """Raises BadModel where the model takes another number of features than the data has."""
-    if expected is not None and expected != len(names):
-        raise BadModel(f"the model expects {expected} features, the data has {len(names)}: {', '.join(names)}")

@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.analysis_config import Shap
+from explainer.coding import Coding, Columns
 from explainer.shapley import Predict, explain_rows, logit
 from explainer.table import Table
+from model.payloads import plain
 
 Array = NDArray[np.float64]
 
@@ -49,6 +51,7 @@ class RowsExplained:
 
 def explain_table(
     table: Table,
+    coding: Coding,
     baseline: Array,
     predict: Predict,
     labels: tuple[str, ...],
@@ -61,21 +64,23 @@ def explain_table(
 
     Args:
         table: the rows.
-        baseline: (baseline rows, features).
-        predict: (rows, features) → (rows, labels).
+        coding: of its features.
+        baseline: (baseline rows, features), coded.
+        predict: (rows, features), coded → (rows, labels).
         labels: a name for each output.
         shap: budget, seed, units, aggregation.
         representative: (rows,), which of them count for the global values.
         advance: told the number of rows done.
     """
-    rows = len(table.features)
-    values = np.empty((rows, len(table.columns.features), len(labels)))
+    coded = coding.encode(table.columns)
+    rows, features = coded.shape
+    values = np.empty((rows, features, len(labels)))
     predictions = np.empty((rows, len(labels)))
     expected = np.zeros(len(labels))
     exact, calls = True, len(baseline)
     explanations = explain_rows(
         predict,
-        table.features,
+        coded,
         baseline,
         num_samples=shap.num_samples,
         seed=shap.seed,
@@ -87,7 +92,7 @@ def explain_table(
         calls += 1 + explanation.coalitions * len(baseline)
         advance(row + 1)
     return RowsExplained(
-        features=table.columns.feature_names,
+        features=table.features,
         labels=labels,
         ids=table.joinsource or tuple(f"row {row}" for row in range(rows)),
         expected=expected,
@@ -116,12 +121,12 @@ def aggregate(values: Array, method: str) -> Array:
     return np.asarray(result, dtype=np.float64)
 
 
-def write_baseline(path: Path, features: Sequence[str], baseline: Array) -> None:
+def write_baseline(path: Path, features: Sequence[str], baseline: Columns) -> None:
     """`baseline.csv`: a header, feature columns only."""
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(features)
-        writer.writerows(baseline.tolist())
+        writer.writerows(zip(*(plain(baseline[name]) for name in features), strict=True))
 
 
 def write_local_values(path: Path, explained: RowsExplained, joinsource: str | None, ids: Sequence[str] | None) -> None:

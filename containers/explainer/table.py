@@ -1,90 +1,119 @@
-"""The rows to explain: CSV files and what their columns mean, read as Clarify reads them."""
+"""The rows of a job: files of every kind that Clarify takes, and what their columns mean, as Clarify reads them."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
-from explainer.analysis_config import AnalysisConfig
+from assay.policy import ColumnType, Data
+from explainer.analysis_config import AnalysisConfig, DatasetType
+from model.table_files import Kind, TableFile, open_file
+from model.tables import Table as TypedTable
 
 NO_FEATURES = "Data must contain features."
 HEADERS_DO_NOT_MATCH = "Headers in config do not match with the number of columns in the dataset."
 NOT_A_NUMBER = "Could not convert string to float."
 
+KINDS: dict[DatasetType, Kind] = {
+    "text/csv": "CSV",
+    "application/jsonlines": "JSON Lines",
+    "application/json": "JSON",
+    "application/x-parquet": "Parquet",
+}
+
 
 @dataclass(frozen=True)
-class Line:
-    """A row as it stands in its file, and where: for errors that a person can follow."""
+class Meaning:
+    """Which columns are features, and what the others are."""
 
-    cells: list[str]
-    where: str
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which columns are features, and what the label is called."""
-
-    headers: tuple[str, ...]
-    features: tuple[int, ...]
+    features: tuple[str, ...]
     label: str | None
+    label_name: str | None
     """The label's header; None when the configuration names none."""
-    joinsource: int | None
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return tuple(self.headers[index] for index in self.features)
+    predicted_label: str | None
+    joinsource: str | None
 
 
 @dataclass(frozen=True)
 class Table:
     """The data of a job."""
 
-    columns: Columns
-    features: NDArray[np.float64]
-    """(rows, features)"""
-    joinsource: tuple[str, ...] | None
-    """A row's own identifier, in the order of the rows."""
+    meaning: Meaning
+    types: Mapping[str, ColumnType]
+    columns: Mapping[str, NDArray[Any]]
+    """All columns, (rows,) each: numeric ones float64, NaN for no value; the others object arrays of str."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.meaning.features
+
+    @property
+    def joinsource(self) -> tuple[str, ...] | None:
+        """A row's own identifier, in the order of the rows."""
+        name = self.meaning.joinsource
+        return None if name is None else tuple(self.columns[name].tolist())
 
 
 def read_table(folder: Path, config: AnalysisConfig) -> Table:
-    """All CSV files of a folder, in the order of their names, as one table.
+    """All files of a folder, in the order of their names, as one table.
 
     Raises:
-        BadData: files that do not fit each other, the headers, or numbers.
+        BadData: files that do not fit each other, the headers, or their columns' types.
         BadPolicy: the configuration names a column that there is not.
     """
     files = data_files(folder)
     if not files:
-        raise BadData(f"{NO_FEATURES} Found no file in {folder}; expected CSV files")
-    lines: list[Line] = []
-    headers = None if config.headers is None else tuple(config.headers)
-    for file in files:
-        found, lines_of_file = split_header(read_lines(file), headers)
-        headers = headers or found
-        lines += lines_of_file
-    if not lines:
-        raise BadData(f"{NO_FEATURES} Found no rows in {', '.join(file.name for file in files[:5])}")
-    width = len(lines[0].cells)
-    headers = headers or tuple(f"column_{index}" for index in range(width))
-    for line in lines:
-        if len(line.cells) != len(headers):
-            raise BadData(
-                f"{HEADERS_DO_NOT_MATCH} {line.where} has {_count(len(line.cells), 'column')}, "
-                f"there are {_count(len(headers), 'header')}: {', '.join(headers)}"
-            )
-    columns = find_columns(headers, config)
-    join = columns.joinsource
-    return Table(
-        columns,
-        numbers(lines, columns.features, headers),
-        None if join is None else tuple(line.cells[join] for line in lines),
+        raise BadData(f"{NO_FEATURES} Found no file in {folder}; expected {KINDS[config.dataset_type]} files")
+    opened = open_files(files, KINDS[config.dataset_type], config)
+    header = opened[0].header
+    meaning = find_meaning(header, config)
+    declared: dict[str, ColumnType] = dict(config.column_types)
+    if meaning.joinsource is not None:
+        declared.setdefault(meaning.joinsource, "categorical")  # 007 stays 007
+    for name in declared:
+        if name not in header:
+            raise BadPolicy(f"Feature names not found. column_types: {name!r} is not among {', '.join(header)}")
+    data = Data(
+        source="the dataset",
+        columns=declared,
+        exclude=tuple(name for name in header if name not in meaning.features),
+        missing=("",),
     )
+    typed = TypedTable(opened, data, labelled=False)
+    columns = read_columns(typed)
+    if not columns or not len(columns[header[0]]):
+        raise BadData(f"{NO_FEATURES} Found no rows in {', '.join(file.path.name for file in opened[:5])}")
+    return Table(meaning, typed.types, columns)
+
+
+def read_columns(table: TypedTable) -> dict[str, NDArray[Any]]:
+    """All of it; raises BadData, in Clarify's own words first, for the first row that cannot be read."""
+    parts: dict[str, list[NDArray[Any]]] = {name: [] for name in table.header}
+    for batch in table.batches():
+        if batch.problems:
+            raise BadData(in_clarifys_words(batch.problems))
+        for name, values in batch.columns.items():
+            parts[name].append(values)
+    return {name: np.concatenate(values) for name, values in parts.items() if values}
+
+
+def in_clarifys_words(problems: Sequence[str]) -> str:
+    """What is wrong with rows: Clarify's own sentence, which people search for, then the first of them."""
+    more = f", and {_count(len(problems) - 1, 'row')} more" if len(problems) > 1 else ""
+    if "expected a finite number" not in problems[0]:
+        return f"{HEADERS_DO_NOT_MATCH} {problems[0]}{more}"
+    hint = "a column that the model does not see belongs into excluded_columns, number codes into column_types"
+    return f"{NOT_A_NUMBER} {problems[0]}{more}; {hint}"
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -98,85 +127,99 @@ def data_files(folder: Path) -> list[Path]:
     ]
 
 
-def read_lines(file: Path) -> list[Line]:
+def open_files(files: Sequence[Path], kind: Kind, config: AnalysisConfig) -> list[TableFile]:
+    """The files with their headers read.
+
+    Raises:
+        BadData: they are of different columns, or not of this kind.
+    """
+    data = Data(
+        source="the dataset",
+        headers=_headers(files[0], kind, config),
+        label=config.label if isinstance(config.label, str) else None,
+        features=config.features,
+    )
+    also = [config.predicted_label, config.joinsource_name_or_index, config.group_variable]
+    also += [facet.name_or_index for facet in config.facet]
+    try:
+        opened = [open_file(file, data, kind, [name for name in also if isinstance(name, str)]) for file in files]
+    except BadData as error:
+        raise BadData(str(error).replace("data.headers", "headers").replace("data.features", "features")) from error
+    for file in opened[1:]:
+        if file.header != opened[0].header:
+            raise BadData(
+                f"{HEADERS_DO_NOT_MATCH} {file.path.name} has {', '.join(file.header)}; expected the columns of "
+                f"{opened[0].path.name}: {', '.join(opened[0].header)}"
+            )
+    return opened
+
+
+def _headers(file: Path, kind: Kind, config: AnalysisConfig) -> tuple[str, ...] | None:
+    """The columns' names where the file does not give them.
+
+    In CSV without headers in the configuration a first row without any number is a header, else columns are numbered.
+    In JSON the configuration's headers are the features', then the label's and the predicted label's.
+    """
+    if kind == "CSV":
+        return tuple(config.headers) if config.headers else _numbered(file)
+    if config.headers is None or kind == "Parquet":
+        return None
+    return tuple(config.headers[: len(config.headers) - _trailing(config)])
+
+
+def _trailing(config: AnalysisConfig) -> int:
+    """How many of the headers of JSON are no feature's."""
+    return (config.label is not None) + (config.predicted_label is not None)
+
+
+def _numbered(file: Path) -> tuple[str, ...] | None:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            return [Line(cells, f"{file.name}, line {reader.line_num}") for cells in reader if cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{file.name}: cannot be read as CSV in UTF-8: {error}") from error
+            first = next(csv.reader(stream), [])
+    except (UnicodeDecodeError, csv.Error):
+        return None  # said with its line by who reads the rows
+    if all(cell.strip() and not _is_number(cell) for cell in first):
+        return None
+    return tuple(f"column_{index}" for index in range(len(first)))
 
 
-def split_header(lines: list[Line], headers: tuple[str, ...] | None) -> tuple[tuple[str, ...] | None, list[Line]]:
-    """A file's header row, if it has one, and its rows.
-
-    With headers in the configuration, a first row that repeats them; else a first row without any number.
-    """
-    if not lines:
-        return None, []
-    first = tuple(cell.strip() for cell in lines[0].cells)
-    if first == headers or (headers is None and all(cell and not _is_number(cell) for cell in first)):
-        return first, lines[1:]
-    return None, lines
-
-
-def find_columns(headers: tuple[str, ...], config: AnalysisConfig) -> Columns:
+def find_meaning(header: tuple[str, ...], config: AnalysisConfig) -> Meaning:
     """Features are the columns that are nothing else: not the label, a prediction, an identifier, or excluded."""
 
-    def index_of(key: str, name_or_index: str | int) -> int:
+    def name_of(key: str, name_or_index: str | int) -> str:
         if isinstance(name_or_index, str):
-            if name_or_index in headers:
-                return headers.index(name_or_index)
+            if name_or_index in header:
+                return name_or_index
             if key == "label":
-                raise BadPolicy(f"Headers must contain label. Found no {name_or_index!r} among {', '.join(headers)}")
-            raise BadPolicy(f"Feature names not found. {key}: {name_or_index!r} is not among {', '.join(headers)}")
-        if not 0 <= name_or_index < len(headers):
+                raise BadPolicy(f"Headers must contain label. Found no {name_or_index!r} among {', '.join(header)}")
+            raise BadPolicy(f"Feature names not found. {key}: {name_or_index!r} is not among {', '.join(header)}")
+        if not 0 <= name_or_index < len(header):
             raise BadPolicy(
-                f"Feature names not found. {key}: index {name_or_index}, expected 0 to {len(headers) - 1} "
-                f"for {_count(len(headers), 'column')}"
+                f"Feature names not found. {key}: index {name_or_index}, expected 0 to {len(header) - 1} "
+                f"for {_count(len(header), 'column')}"
             )
-        return name_or_index
+        return header[name_or_index]
 
-    def optional(key: str, name_or_index: str | int | None) -> int | None:
-        return None if name_or_index is None else index_of(key, name_or_index)
+    def optional(key: str, name_or_index: str | int | None) -> str | None:
+        return None if name_or_index is None else name_of(key, name_or_index)
 
     label = optional("label", config.label)
     joinsource = optional("joinsource_name_or_index", config.joinsource_name_or_index)
-    others = {label, joinsource, optional("predicted_label", config.predicted_label)}
-    others |= {index_of("excluded_columns", column) for column in config.excluded_columns}
-    features = tuple(index for index in range(len(headers)) if index not in others)
+    predicted = optional("predicted_label", config.predicted_label)
+    others = {label, joinsource, predicted}
+    others |= {name_of("excluded_columns", column) for column in config.excluded_columns}
+    features = tuple(name for name in header if name not in others)
     if not features:
-        raise BadPolicy(
-            f"{NO_FEATURES} All columns are label, prediction, identifier or excluded: {', '.join(headers)}"
-        )
-    label_name = headers[label] if label is not None and (config.headers or isinstance(config.label, str)) else None
-    return Columns(headers, features, label_name, joinsource)
+        raise BadPolicy(f"{NO_FEATURES} All columns are label, prediction, identifier or excluded: {', '.join(header)}")
+    return Meaning(features, label, _label_name(label, config), predicted, joinsource)
 
 
-def numbers(lines: Sequence[Line], columns: Sequence[int], headers: Sequence[str]) -> NDArray[np.float64]:
-    """The cells of some columns, (rows, columns).
-
-    Raises:
-        BadData: the first cell that is no finite number, with its column, file and line.
-    """
-    result = np.empty((len(lines), len(columns)))
-    for place, index in enumerate(columns):
-        try:
-            result[:, place] = [float(line.cells[index]) for line in lines]
-        except ValueError:
-            _raise_first_bad(lines, index, headers)
-        if not np.isfinite(result[:, place]).all():
-            _raise_first_bad(lines, index, headers)
-    return result
-
-
-def _raise_first_bad(lines: Iterable[Line], index: int, headers: Sequence[str]) -> None:
-    line = next(line for line in lines if not _is_number(line.cells[index]))
-    raise BadData(
-        f"{NOT_A_NUMBER} Column {headers[index]!r} holds {line.cells[index]!r:.80} ({line.where}); "
-        "not yet: categorical and text columns; supported are numbers. "
-        "A column the model does not see belongs into excluded_columns"
-    )
+def _label_name(label: str | None, config: AnalysisConfig) -> str | None:
+    if label is None:
+        return None
+    if config.headers and config.dataset_type in ("application/jsonlines", "application/json"):
+        return config.headers[len(config.headers) - _trailing(config)]
+    return label if config.headers or isinstance(config.label, str) else None
 
 
 def _is_number(cell: str) -> bool:

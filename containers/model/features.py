@@ -70,6 +70,18 @@ class Features:
         self.used = tuple(column for column in columns if column in seen)
         self.unused = tuple(column for column in columns if column not in seen)
 
+    @property
+    def is_matrix(self) -> bool:
+        """Whether the model is asked about a matrix of floats, all columns in the data's order: as it stands."""
+        only = self._inputs[0]
+        return (
+            len(self._inputs) == 1
+            and len(only.shape) == 2
+            and only.dtype.startswith("float")
+            and self._columns[only.name] == self.used
+            and not self.unused
+        )
+
     def arrange(self, columns: Mapping[str, NDArray[Any]]) -> Inputs:
         """The model's inputs from the columns of a batch.
 

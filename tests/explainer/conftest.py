@@ -65,12 +65,12 @@ def job(tmp_path: Path) -> Job:
 class KnownModel:
     """Stands in the place of a loaded model."""
 
-    function: Callable[[NDArray[Any]], NDArray[Any]]
+    function: Callable[[Any], NDArray[Any]]
     inputs: tuple[Tensor, ...]
     calls: list[int]
 
-    def predict(self, batch: NDArray[Any]) -> NDArray[np.float64]:
-        self.calls.append(len(batch))
+    def predict(self, batch: Any) -> NDArray[np.float64]:
+        self.calls.append(len(next(iter(batch.values())) if isinstance(batch, dict) else batch))
         return np.asarray(self.function(batch), dtype=np.float64)
 
 
@@ -79,12 +79,16 @@ GiveModel = Callable[..., None]
 
 @pytest.fixture
 def give_model(job: Job, monkeypatch: pytest.MonkeyPatch) -> GiveModel:
-    """Let the job's archive hold this function of inputs of this shape."""
+    """Let the job's archive hold this function of one input of this shape, or of an input for each of these dtypes."""
 
-    def give(function: Callable[[NDArray[Any]], NDArray[Any]], *shape: int | None, dtype: str = "float32") -> None:
-        tensor = Tensor(name="input", shape=(None, *shape), dtype=dtype)
+    def give(
+        function: Callable[[Any], NDArray[Any]], *shape: int | None, dtype: str = "float32", **dtypes: str
+    ) -> None:
+        tensors = [Tensor(name="input", shape=(None, *shape), dtype=dtype)]
+        if dtypes:
+            tensors = [Tensor(name=name, shape=(None,), dtype=one) for name, one in dtypes.items()]
         monkeypatch.setattr("explainer.request.unpack", lambda _archive, into: into.mkdir())
-        monkeypatch.setattr("explainer.request.load_model", lambda _: KnownModel(function, (tensor,), job.calls))
+        monkeypatch.setattr("explainer.request.load_model", lambda _: KnownModel(function, tuple(tensors), job.calls))
 
     return give
 

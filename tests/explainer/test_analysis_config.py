@@ -202,14 +202,13 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
         (
             ROWS,
             "dataset_type",
-            "application/json",
-            "dataset_type application/json; supported are text/csv, application",
+            "application/sagemakercapturejson",
+            "dataset_type application/sagemakercapturejson; supported are text/csv, application",
         ),
         (ROWS, "predictor.endpoint_name", "mine", "predictor.endpoint_name; supported are model_name"),
         (ROWS, "methods", {"pdp": {}}, "^not yet: pdp; supported are shap, report$"),
         (ROWS, "methods.shap.text_config", {"granularity": "token", "language": "en"}, "text_config; supported are"),
         (ROWS, "methods.shap.features_to_explain", ["age"], "features_to_explain; supported is"),
-        (ROWS, "methods.shap.baseline", [{"features": [1]}], "baseline of JSON records; supported are rows"),
         (IMAGES, "methods.shap.image_config.model_type", "OBJECT_DETECTION", "supported is IMAGE_CLASSIFICATION"),
     ],
 )

@@ -1,0 +1,191 @@
+"""Mixed columns in every format: read as Clarify reads them, explained as one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.typing import NDArray
+
+from assay.policy import ColumnType
+from explainer.baseline import clusters
+from explainer.coding import coding_of
+from explainer.table import Meaning, Table
+
+FEATURES = ["age", "job", "code"]
+ROWS: list[list[Any]] = [[30, "nurse", "7"], [50.5, "smith", "7"], [41, "nurse", "9"], [22, "", "9"]]
+JOBS = {"nurse": 1.0, "smith": -2.0, "": 0.0}
+PREDICTOR = {"model_name": "people"}
+
+
+def score(inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Additive, so that each attribution is known: age, and a number for each job and code."""
+    jobs = np.array([JOBS[job] for job in inputs["job"].tolist()])
+    codes = np.array([float(code) for code in inputs["code"].tolist()])
+    return np.asarray(inputs["age"] + 10 * jobs + 100 * codes)[:, None]
+
+
+def known(row: list[Any], base: list[Any]) -> list[float]:
+    return [row[0] - base[0], 10 * (JOBS[row[1]] - JOBS[base[1]]), 100 * (float(row[2]) - float(base[2]))]
+
+
+@pytest.fixture
+def people(job: Any, give_model: Any) -> Any:
+    give_model(score, age="float32", job="string", code="string")
+    return job
+
+
+def local_values(job: Any) -> NDArray[np.float64]:
+    with (job.output / "explanations_shap/out.csv").open(newline="") as stream:
+        return np.array([[float(cell) for cell in row] for row in list(csv.reader(stream))[1:]])
+
+
+def write(folder: Path, dataset_type: str) -> dict[str, Any]:
+    """The rows, each with a label, in that format; what the configuration has to say about it."""
+    labels = ["yes", "no", "yes", "no"]
+    if dataset_type == "text/csv":
+        with (folder / "rows").open("w", newline="") as stream:
+            csv.writer(stream).writerows([*row, label] for row, label in zip(ROWS, labels, strict=True))
+        return {"headers": [*FEATURES, "label"], "label": "label"}
+    if dataset_type == "application/x-parquet":
+        columns = {name: [row[place] for row in ROWS] for place, name in enumerate(FEATURES)}
+        pq.write_table(pa.table(columns | {"label": labels}), folder / "rows")
+        return {"label": "label"}
+    records = [{"features": row, "label": label} for row, label in zip(ROWS, labels, strict=True)]
+    if dataset_type == "application/jsonlines":
+        (folder / "rows").write_text("".join(json.dumps(record) + "\n" for record in records))
+        return {"headers": [*FEATURES, "Wanted"], "label": "label", "features": "features"}
+    (folder / "rows").write_text(json.dumps({"instances": records}))
+    return {
+        "headers": [*FEATURES, "Wanted"],
+        "label": "instances[*].label",
+        "features": "instances[*].features",
+    }
+
+
+FORMATS = ["text/csv", "application/x-parquet", "application/jsonlines", "application/json"]
+
+
+@pytest.mark.parametrize("dataset_type", FORMATS)
+def test_mixed_rows_of_every_format_are_explained(people: Any, dataset_type: str) -> None:
+    baseline: Any = [[40, "smith", "8"]]
+    if dataset_type == "application/json":
+        baseline = {"instances": [{"features": baseline[0]}]}
+    elif dataset_type == "application/jsonlines":
+        baseline = [{"features": baseline[0]}]
+    config = {
+        "dataset_type": dataset_type,
+        "column_types": {"code": "categorical"},
+        "methods": {"shap": {"baseline": baseline}},
+        "predictor": PREDICTOR,
+    } | write(people.data, dataset_type)
+    assert people.run(config) == 0, people.message
+    expected = [known(row, [40, "smith", "8"]) for row in ROWS]
+    np.testing.assert_allclose(local_values(people), expected, atol=1e-9)
+    assert (people.output / "explanations_shap/baseline.csv").read_text() == "age,job,code\n40,smith,8\n"
+    # the label's header names the only output
+    name = "Wanted" if dataset_type in FORMATS[2:] else "label"
+    assert list(people.analysis["explanations"]["kernel_shap"]) == [name]
+
+
+@pytest.mark.parametrize("dataset_type", FORMATS[:3])
+def test_a_baseline_file_is_of_the_data_s_kind(people: Any, dataset_type: str, tmp_path: Path) -> None:
+    folder = people.root / "processing/input/baseline"
+    folder.mkdir()
+    if dataset_type == "text/csv":
+        (folder / "base.csv").write_text("40,smith,8\n")
+    elif dataset_type == "application/jsonlines":
+        (folder / "base.jsonl").write_text('{"features": [40, "smith", "8"]}\n')
+    else:
+        pq.write_table(pa.table({"age": [40], "job": ["smith"], "code": ["8"]}), folder / "base.parquet")
+    job_config = people.root / "config/processingjobconfig.json"
+    job_config.parent.mkdir(exist_ok=True)
+    s3 = {"S3Uri": "s3://bucket/base", "LocalPath": "/opt/ml/processing/input/baseline"}
+    job_config.write_text(json.dumps({"ProcessingInputs": [{"InputName": "baseline", "S3Input": s3}]}))
+    config = {
+        "dataset_type": dataset_type,
+        "column_types": {"code": "categorical"},
+        "methods": {"shap": {"baseline": "s3://bucket/base"}},
+        "predictor": PREDICTOR,
+    } | write(people.data, dataset_type)
+    assert people.run(config) == 0, people.message
+    np.testing.assert_allclose(local_values(people)[0], known(ROWS[0], [40, "smith", "8"]), atol=1e-9)
+
+
+def test_a_number_code_is_a_number_unless_it_is_declared(people: Any) -> None:
+    config = {
+        "dataset_type": "text/csv",
+        "methods": {"shap": {"baseline": [[40, "smith", 8]]}},
+        "predictor": PREDICTOR,
+    } | write(people.data, "text/csv")
+    assert people.run(config) == 0, people.message
+    assert local_values(people)[0].tolist() == pytest.approx(known(ROWS[0], [40, "smith", "8"]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"column_types": {"cod": "categorical"}}, r"^Feature names not found\. column_types: 'cod' is not among age"),
+        (
+            {"methods": {"shap": {"baseline": [{"values": [1, "a", "7"]}]}}},
+            r"methods\.shap\.baseline: nothing stands at features 'features'",
+        ),
+        ({"headers": ["age", "job", "Wanted"]}, r"3 values, expected 2 \(age, job\)"),
+        ({"features": "instances"}, r"line 1: .*'instances' finds nothing"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_said(people: Any, changes: dict[str, Any], says: str) -> None:
+    config = {
+        "dataset_type": "application/jsonlines",
+        "methods": {"shap": {"baseline": [{"features": [40, "smith", "8"]}]}},
+        "predictor": PREDICTOR,
+    } | write(people.data, "application/jsonlines")
+    assert people.run(config | changes) == 1
+    assert re.search(says, people.message), people.message
+
+
+def table(columns: dict[str, NDArray[Any]]) -> Table:
+    types: dict[str, ColumnType] = {
+        name: "numeric" if values.dtype.kind == "f" else "categorical" for name, values in columns.items()
+    }
+    return Table(Meaning(tuple(columns), None, None, None, None), types, columns)
+
+
+def test_clusters_have_means_and_the_most_frequent_categories() -> None:
+    data = table(
+        {
+            "x": np.array([1.0, 2.0, 3.0, 101.0, 102.0, 103.0]),
+            "kind": np.array(["a", "a", "b", "c", "c", "c"], dtype=object),
+        }
+    )
+    found = clusters(data, 2, seed=0)
+    assert found["x"].tolist() == [2, 102]
+    assert found["kind"].tolist() == ["a", "c"]
+
+
+def test_categories_alone_make_clusters() -> None:
+    kinds = np.array(["a", "b", "a", "c"] * 5, dtype=object)
+    found = clusters(table({"kind": kinds, "other": kinds.copy()}), 12, seed=0)
+    assert found["kind"].tolist() == ["a", "b", "c"]
+    assert found["other"].tolist() == ["a", "b", "c"]
+
+
+def test_missing_numbers_do_not_move_a_centre() -> None:
+    found = clusters(table({"x": np.array([1.0, np.nan, 3.0]), "y": np.full(3, np.nan)}), 1, seed=0)
+    assert found["x"].tolist() == [2]
+    assert np.isnan(found["y"]).all()
+
+
+def test_a_coded_matrix_is_its_columns_again() -> None:
+    columns = {"x": np.array([1.5, np.nan]), "kind": np.array(["b", ""], dtype=object)}
+    coding = coding_of(["x", "kind"], {"x": "numeric", "kind": "categorical"}, columns)
+    decoded = coding.decode(coding.encode(columns))
+    np.testing.assert_array_equal(decoded["x"], columns["x"])
+    assert decoded["kind"].tolist() == ["b", ""]
