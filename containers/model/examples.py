@@ -5,6 +5,7 @@ Source: tensorflow/core/example/example.proto, and the operations ParseExample a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from assay.evaluation import Tensor
 
 _PARSE = ("ParseExample", "ParseExampleV2")
-_LISTS = {"float32": "float_list", "int64": "int64_list", "string": "bytes_list"}
 
 
 def features_of(graph: Any) -> tuple[Tensor, ...]:
@@ -33,22 +33,29 @@ def features_of(graph: Any) -> tuple[Tensor, ...]:
 
 def serialised(features: Sequence[Tensor], arrays: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     """(n,) tf.Example records, as bytes, of an array for each feature: (n,) or (n, values)."""
-    import tensorflow as tf  # loaded already
-
-    train = tf.train
-    kinds = {"float_list": train.FloatList, "int64_list": train.Int64List, "bytes_list": train.BytesList}
-    columns = []
-    for feature in features:
-        array = arrays[feature.name]
-        rows = array.reshape(len(array), -1).tolist()
-        if feature.dtype == "string":
-            rows = [[text.encode() for text in row] for row in rows]
-        columns.append((feature.name, _LISTS[feature.dtype], rows))
+    columns = [_one_feature(feature, arrays[feature.name]) for feature in features]
     records = np.empty(len(next(iter(arrays.values()))), object)
-    for place in range(len(records)):
-        values = {name: train.Feature(**{kind: kinds[kind](value=rows[place])}) for name, kind, rows in columns}
-        records[place] = train.Example(features=train.Features(feature=values)).SerializeToString()
+    # serialised messages behind each other are one message with the fields of all
+    records[:] = [b"".join(parts) for parts in zip(*columns, strict=True)]
     return records
+
+
+def _one_feature(feature: Tensor, array: NDArray[Any]) -> list[bytes]:
+    """A record for each sample that holds this feature alone; each different value is serialised once."""
+    from tensorflow import train  # loaded already
+
+    kind, list_of = {
+        "float32": ("float_list", train.FloatList),
+        "int64": ("int64_list", train.Int64List),
+        "string": ("bytes_list", train.BytesList),
+    }[feature.dtype]
+    made: dict[tuple[Any, ...], bytes] = {}
+    rows = [tuple(row) for row in array.reshape(len(array), math.prod(array.shape[1:])).tolist()]
+    for row in set(rows):
+        values = [value.encode() for value in row] if feature.dtype == "string" else row
+        of_value = train.Feature(**{kind: list_of(value=values)})
+        made[row] = train.Example(features=train.Features(feature={feature.name: of_value})).SerializeToString()
+    return [made[row] for row in rows]
 
 
 def _features(node: Any, nodes: Mapping[str, Any]) -> tuple[Tensor, ...]:
