@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from assay.evaluation import EvaluationReport, Finding, Metric
+from assay.evaluation import Comparison, Difference, EvaluationReport, Finding, Metric, Slice
 from assay.names import Stage
+from assay.policy import Policy
 from assay.run import Champion
-from assay.summary import Change, JobTime, Mistake, Summary
+from assay.summary import Change, Flips, JobTime, Mistake, Summary
 from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
 from publish_summary.evidence import Evidence
@@ -16,6 +17,11 @@ from publish_summary.headline import headline
 from publish_summary.importance import global_importance
 
 MOST_CHANGES = 50
+MOST_FLIPS = 20
+MOST_SLICES = 200
+TELLING = ("accuracy", "recall", "precision", "f1_macro", "roc_auc", "mae", "rmse", "r2")
+"""Metrics that say most of a slice, the first ones that it has."""
+MOST_TELLING = 4
 MOST_MISTAKES = 100
 MOST_REASONS = 5
 """Features that are named for one mistake."""
@@ -43,7 +49,8 @@ def conclude(evidence: Evidence) -> Summary:
         summary = summary.model_copy(
             update={
                 "metrics": report.metrics,
-                "changes": () if evidence.champion is None else changes(report, evidence.champion),
+                **comparison(evidence, report),
+                "slices": () if run.policy is None else tuple(slices(report, run.policy)),
                 "findings": (*report.findings, *findings(evidence)),
                 "rows": report.data.rows,
                 "mistakes": tuple(mistakes(evidence))[:MOST_MISTAKES],
@@ -67,8 +74,61 @@ def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, objec
     }
 
 
-def changes(report: EvaluationReport, champion: EvaluationReport) -> tuple[Change, ...]:
-    """What differs from the champion, the largest first: in proportion, since metrics have units of their own."""
+def comparison(evidence: Evidence, report: EvaluationReport) -> dict[str, object]:
+    """The summary's fields on the champion."""
+    compared = report.comparison
+    if compared is None or compared.refused is not None:
+        same = compared is not None and compared.archive_sha256 == report.model.archive_sha256
+        known = None if same else evidence.champion
+        return {
+            "changes": () if known is None else changes_of_reports(report, known),
+            "not_compared": None if compared is None else compared.refused,
+        }
+    flips = None
+    if compared.mended is not None and compared.broken is not None and compared.mcnemar_p is not None:
+        flips = Flips(
+            samples=compared.rows,
+            mended=compared.mended,
+            broken=compared.broken,
+            mcnemar_p=compared.mcnemar_p,
+            first=compared.flips[:MOST_FLIPS],
+        )
+    return {"changes": tuple(sorted(_changes(compared), key=_by_weight)[:MOST_CHANGES]), "flips": flips}
+
+
+def _changes(compared: Comparison) -> Iterator[Change]:
+    """What differs on the same samples."""
+    scopes: list[tuple[str | None, str | None, str, Difference]] = [
+        *((None, None, name, one) for name, one in compared.metrics.items()),
+        *((of, None, name, one) for name, classes in compared.per_class.items() for of, one in classes.items()),
+        *((None, part, name, one) for part, metrics in compared.slices.items() for name, one in metrics.items()),
+    ]
+    for of, part, name, one in scopes:
+        if one.ours is None or one.champion is None or not one.value or one.higher_is_better is None:
+            continue
+        yield Change(
+            metric=name,
+            of=of,
+            slice=part,
+            value=one.ours,
+            champion=one.champion,
+            better=(one.value > 0) == one.higher_is_better,
+            low=one.low,
+            high=one.high,
+        )
+
+
+def slices(report: EvaluationReport, policy: Policy) -> Iterator[Slice]:
+    """The slices with the metrics that say most, and those that gates on slices ask about."""
+    asked = [gate.metric for gate in policy.gates if gate.slice is not None]
+    for one in report.slices[:MOST_SLICES]:
+        telling = [name for name in TELLING if name in one.metrics][:MOST_TELLING]
+        names = dict.fromkeys([*telling, *(name for name in asked if name in one.metrics)])
+        yield one.model_copy(update={"metrics": {name: one.metrics[name] for name in names}, "per_class": {}})
+
+
+def changes_of_reports(report: EvaluationReport, champion: EvaluationReport) -> tuple[Change, ...]:
+    """What differs between two reports, each on its own samples."""
     found = [
         *_compared(report.metrics, champion.metrics, None),
         *(
@@ -80,7 +140,7 @@ def changes(report: EvaluationReport, champion: EvaluationReport) -> tuple[Chang
             )
         ),
     ]
-    return tuple(sorted(found, key=_by_size)[:MOST_CHANGES])
+    return tuple(sorted(found, key=_by_weight)[:MOST_CHANGES])
 
 
 def _of_class(metrics: dict[str, Metric], name: str, of: str) -> dict[str, Metric]:
@@ -98,14 +158,17 @@ def _compared(ours: dict[str, Metric], theirs: dict[str, Metric], of: str | None
         yield Change(metric=name, of=of, value=metric.value, champion=other.value, better=better)
 
 
-def _by_size(change: Change) -> tuple[float, str, str]:
-    scale = max(abs(change.value), abs(change.champion))
-    return (-abs(change.value - change.champion) / scale, change.metric, change.of or "")
+def _by_weight(change: Change) -> tuple[bool, float, str, str, str]:
+    """What chance does not explain comes first; then by size in proportion, since metrics have units of their own."""
+    size = abs(change.value - change.champion) / max(abs(change.value), abs(change.champion))
+    return (change.by_chance, -size, change.metric, change.of or "", change.slice or "")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:
     """What a person should know about the comparison."""
     run, report, champion = evidence.run, evidence.report, evidence.champion
+    if report is not None and report.comparison is not None:
+        return  # the evaluation says it
     if run.champion is not None and champion is None:
         yield Finding(
             severity="warning",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from assay.summary import Change, Summary
-from assay.verdict import GateOutcome
+from assay.summary import Change, Flips, Summary
+from assay.verdict import GateOutcome, Scope
 
 MOST_DROPS = 3
+SURE_FROM = 0.05
+"""The p value below which a difference is not put down to chance."""
 
 
 def headline(summary: Summary) -> str:
@@ -33,7 +35,7 @@ def briefly(gates: Sequence[GateOutcome], room: int = 120) -> str:
     """`accuracy 0.9759 (at least 0.93), recall of eight 0.94 (at least 0.7) and 3 more`: as many as have room."""
     text = ""
     for place, gate in enumerate(gates):
-        item = ("" if not place else ", ") + f"{name_of(gate.metric, gate.of)} {number(gate.value)} ({gate.limit})"
+        item = ("" if not place else ", ") + f"{name_of(gate)} {number(gate.value)} ({gate.limit})"
         left = len(gates) - place - 1
         more = f" and {left} more" if left else ""
         if place and len(text + item + more) > room:
@@ -53,7 +55,7 @@ def champions_and_drops(summary: Summary) -> str:
     parts = []
     if not any("champion" in gate.reason for gate in failed):
         parts = [
-            f"the champion's {name_of(gate.metric, gate.of)} is {number(gate.champion)}"
+            f"the champion's {name_of(gate)} is {number(gate.champion)}"
             for gate in failed[:1]
             if gate.champion is not None
         ]
@@ -64,16 +66,17 @@ def champions_and_drops(summary: Summary) -> str:
 
 
 def worst_drops(changes: Sequence[Change]) -> list[Change]:
-    """The classes that lost most, each once."""
+    """The classes and slices that lost most, each once, where it was not chance."""
     drops: dict[str, Change] = {}
     for change in changes:
-        if change.of is not None and not change.better:
-            drops.setdefault(change.of, change)
+        of = change.of or change.slice
+        if of is not None and not change.better and not change.by_chance:
+            drops.setdefault(of, change)
     return list(drops.values())[:MOST_DROPS]
 
 
 def drop_in_words(change: Change) -> str:
-    return f"{name_of(change.metric, change.of)} {number(change.champion)} → {number(change.value)}"
+    return f"{name_of(change)} {number(change.champion)} → {number(change.value)}"
 
 
 def measured(summary: Summary) -> str:
@@ -82,8 +85,20 @@ def measured(summary: Summary) -> str:
     return "" if value is None else f": {name} is {number(value)}"
 
 
-def name_of(metric: str, of: str | None) -> str:
-    return metric if of is None else f"{metric} of {of}"
+def flips_in_words(flips: Flips) -> str:
+    """`12 samples were mended and 3 broken: hardly by chance (McNemar's test, p = 0.035)`."""
+    p = flips.mcnemar_p
+    chance = "which may well be chance" if p >= SURE_FROM else "hardly by chance"
+    exactly = f"p = {p:.2g}" if p >= 0.001 else "p < 0.001"
+    return (
+        f"{count(flips.mended, 'sample')} mended and {flips.broken:,} broken of {flips.samples:,}: {chance} "
+        f"(McNemar's test, {exactly})"
+    )
+
+
+def name_of(what: GateOutcome | Change) -> str:
+    """`recall of dog where sex=Female`."""
+    return str(Scope(what.metric, what.of, what.slice))
 
 
 def number(value: float | None) -> str:

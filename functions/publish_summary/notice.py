@@ -11,7 +11,7 @@ from urllib.parse import quote
 from assay.layout import RunFolder
 from assay.summary import Change, Summary
 from assay.verdict import GateOutcome
-from publish_summary.headline import briefly, name_of, number, one_line
+from publish_summary.headline import briefly, flips_in_words, name_of, number, one_line
 
 SUBJECT_MAX = 99  # SNS wants fewer than 100 ASCII characters
 MESSAGE_MAX = 200_000  # bytes; SNS allows 256 KiB, attributes included
@@ -62,8 +62,8 @@ def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
         yield listed("Details", [f"  {one_line(line)}" for line in summary.failure.details])
     if summary.gates:
         yield listed("What decided it", list(gate_lines(failing_first(summary.gates))))
-    if summary.changes:
-        yield listed("Beside the champion", [change_line(change) for change in summary.changes])
+    if beside := list(beside_the_champion(summary)):
+        yield listed("Beside the champion", beside)
     if summary.mistakes:
         yield listed("Mistakes", [f"  {mistake.id}: {mistake.reason}" for mistake in summary.mistakes])
     serious = [finding for finding in summary.findings if finding.severity != "info"]
@@ -89,7 +89,13 @@ def gate_lines(gates: list[GateOutcome]) -> Iterator[str]:
         together = list(outcomes)
         asked, result, _ = of_one
         values = [gate.value for gate in together if gate.value is not None]
-        if asked.class_ != "each" or result != "pass" or len(together) < CLASSES_TOGETHER or not values:
+        if (
+            asked.class_ != "each"
+            or asked.slice is not None
+            or result != "pass"
+            or len(together) < CLASSES_TOGETHER
+            or not values
+        ):
             yield from map(gate_line, together)
             continue
         span = f"{number(min(values))} to {number(max(values))}"
@@ -101,9 +107,21 @@ def gate_line(gate: GateOutcome) -> str:
     return f"  [{'not applicable' if gate.result == 'not applicable' else result}] {gate.reason}"
 
 
+def beside_the_champion(summary: Summary) -> Iterator[str]:
+    if summary.not_compared is not None:
+        yield f"  {one_line(summary.not_compared)}"
+    if summary.flips is not None:
+        yield f"  {flips_in_words(summary.flips)}"
+    yield from map(change_line, summary.changes)
+
+
 def change_line(change: Change) -> str:
     better = "better" if change.better else "worse"
-    return f"  {name_of(change.metric, change.of)}: {number(change.champion)} → {number(change.value)}, {better}"
+    sure = ""
+    if change.low is not None and change.high is not None:
+        chance = ", which may be chance" if change.by_chance else ""
+        sure = f" by {change.low:+.4g} to {change.high:+.4g}{chance}"
+    return f"  {name_of(change)}: {number(change.champion)} → {number(change.value)}, {better}{sure}"
 
 
 def facts(summary: Summary) -> list[str]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from assay.evaluation import EvaluationReport
+from assay.evaluation import EvaluationReport, Slice
 from assay.summary import Summary
 from assay_aws.run_store import RunStore
-from publish_summary.headline import name_of, number
+from publish_summary.headline import flips_in_words, name_of, number
 from publish_summary.notice import failing_first, printable
 
 PICTURES_MAX = 4 << 20
@@ -37,7 +38,13 @@ def templates() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": number, "printable": printable, "cell": cell}
-    environment.globals |= {"name_of": name_of, "failing_first": failing_first, "rows_max": ROWS_MAX}
+    environment.globals |= {
+        "name_of": name_of,
+        "failing_first": failing_first,
+        "flips_in_words": flips_in_words,
+        "metrics_of": metrics_of,
+        "rows_max": ROWS_MAX,
+    }
     return environment
 
 
@@ -88,6 +95,11 @@ class Pictures:
         # In an <img> a browser runs no script of an SVG.
         kind = "image/svg+xml" if key.endswith(".svg") else "image/jpeg"
         return Picture(title, f"data:{kind};base64,{base64.b64encode(content).decode()}")
+
+
+def metrics_of(slices: Sequence[Slice]) -> list[str]:
+    """The metrics that any of them has."""
+    return list(dict.fromkeys(name for one in slices for name in one.metrics))
 
 
 def cell(text: object) -> str:

@@ -8,7 +8,7 @@ from assay.evaluation import Finding, Metric
 from assay.events import Upload
 from assay.failure import Failure
 from assay.policy import Gate
-from assay.summary import Change, Mistake, Summary
+from assay.summary import Change, Flips, Mistake, Summary
 from assay.verdict import GateOutcome
 from publish_summary.headline import headline
 from publish_summary.notice import MESSAGE_MAX, notice
@@ -105,6 +105,27 @@ def test_the_classes_that_lost_most_are_named_once_each() -> None:
     )
     said = summary("fail", gates=(FAILED,), changes=changes).headline
     assert said.endswith("worst: recall of 3 0.98 → 0.1, recall of 8 0.9 → 0.6, recall of 1 0.9 → 0.8)")
+
+
+def test_what_may_be_chance_is_said_so_and_is_no_drop() -> None:
+    low = Change(metric="recall", of="3", value=0.8, champion=0.9, better=False, low=-0.2, high=0.05)
+    sure = Change(metric="recall", slice="sex=f", value=0.5, champion=0.9, better=False, low=-0.5, high=-0.3)
+    flips = Flips(samples=100, mended=1, broken=1, mcnemar_p=1.0)
+    made = summary("fail", gates=(FAILED,), changes=(sure, low), flips=flips)
+    assert made.headline.endswith("; worst: recall where sex=f 0.9 → 0.5)")
+    assert (
+        """Beside the champion
+  1 sample mended and 1 broken of 100: which may well be chance (McNemar's test, p = 1)
+  recall where sex=f: 0.9 → 0.5, worse by -0.5 to -0.3
+  recall of 3: 0.9 → 0.8, worse by -0.2 to +0.05, which may be chance
+"""
+        in notice(made, "b").message
+    )
+
+
+def test_a_champion_that_was_not_compared_with_is_said() -> None:
+    made = summary("not judged", not_compared="it is the champion's own archive")
+    assert "Beside the champion\n  it is the champion's own archive\n" in notice(made, "b").message
 
 
 def test_the_message_lists_what_decided_it() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from assay.evaluation import Metric
+from assay.evaluation import Flip, Metric, Slice
 from assay.layout import RunFolder
-from assay.summary import Change, Importance, JobTime, Mistake, Summary
+from assay.summary import Change, Flips, Importance, JobTime, Mistake, Summary
 from assay_aws.run_store import RunStore
 from publish_summary import page as page_module
 from publish_summary.page import markdown, page
@@ -45,6 +45,11 @@ def elements(html: str) -> list[str]:
     return parser.seen
 
 
+def part(name: str, n: int = 100, found: str = "declared", **metrics: Any) -> Slice:
+    own = {key: metrics.pop(key) for key in ("small", "p_value") if key in metrics}
+    return Slice.model_validate({"name": name, "columns": ("c",), "n": n, "found": found, "metrics": metrics, **own})
+
+
 def full(text: str = "plain", **fields: Any) -> Summary:
     now = datetime(2026, 11, 12, 8, 20, tzinfo=UTC)
     return summary(
@@ -56,8 +61,26 @@ def full(text: str = "plain", **fields: Any) -> Summary:
                 "auc": Metric(reason=text),
                 "big": Metric(value=1e308, low=0, high=1),
             },
-            "changes": (Change(metric="recall", of=text, value=0.1, champion=0.9, better=False),),
+            "changes": (
+                Change(metric="recall", of=text, value=0.1, champion=0.9, better=False, low=-0.9, high=-0.7),
+                Change(metric="f1", slice=text, value=0.8, champion=0.9, better=False, low=-0.3, high=0.1),
+            ),
             "champion": "c" * 20,
+            "flips": Flips(
+                samples=1297,
+                mended=3,
+                broken=12,
+                mcnemar_p=0.035,
+                first=(
+                    Flip(id=text, row=7, true=text, predicted="8", champion=text),
+                    Flip(id="mended", row=9, true="8", predicted="8", champion=text),
+                ),
+            ),
+            "slices": (
+                part(text, accuracy=Metric(value=0.5, low=0.4, high=0.6), f1=Metric(reason=text)),
+                part("small", n=7, small=True, accuracy=Metric(value=0.1)),
+                part("age > 40", found="discovered", p_value=1e-9, accuracy=Metric(value=0.2)),
+            ),
             "rows": 1297,
             "findings": ({"severity": "serious", "title": text, "text": text},),
             "explanation": "done",
@@ -89,12 +112,35 @@ def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
         "Mistakes, explained",
         "What the model goes by",
         "Beside the champion",
+        "Slices",
         "Metrics",
         "By class",
         "This run",
     ]
     for part in ("1e+308", "120 s", "-0.8", "▼ worse", "1,297 samples", "within 1e-07"):
         assert part in html
+
+
+def test_page_and_markdown_say_what_changed_and_how_sure_that_is(aws: Aws) -> None:
+    text = "Female"
+    html, plain = page(full(text), report(), STORE), markdown(full(text), BUCKET)
+    words = "3 samples mended and 12 broken of 1,297: hardly by chance (McNemar's test, p = 0.035)"
+    assert words in html.replace("&#39;", "'")
+    assert words in plain
+    for said in ("-0.9 to -0.7", "f1 where Female", "may be chance", "p = below 0.001", "too few to stop a model"):
+        assert said in html
+        assert said in plain
+    assert 'href="evaluation/flips.csv"' in html
+    assert "runs/digits/" + RUN + "/evaluation/flips.csv" in html
+    assert "▲ mended" in html
+    assert "▼ broken" in html
+
+
+def test_a_champion_that_was_not_compared_with_is_said_with_the_reason(aws: Aws) -> None:
+    made = full(changes=(), flips=None, not_compared="it is the champion's own archive")
+    for said in (page(made, report(), STORE), markdown(made, BUCKET)):
+        assert "Beside the champion" in said
+        assert "own archive" in said
 
 
 def test_a_page_of_an_error_says_what_went_wrong(aws: Aws) -> None:
@@ -116,13 +162,17 @@ def test_markup_in_names_is_shown_and_not_run(aws: Aws) -> None:
     text = markdown(full(EVIL), BUCKET)
     assert "\\<script\\>" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert all(len(re.findall(r"(?<!\\)\|", row)) in (4, 5, 7) for row in rows)
+    # metrics; gates; changes, flips and slices
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4, 7, 6}
 
 
 def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
     aws.put(STORE.folder.evaluation + "plots/confusion.svg", "<svg/>")
     html = page(full(), report(), STORE)
-    assert not re.search(r"""(src|href)=["'](?!data:)""", html)
+    assert not re.search(r"""src=["'](?!data:)""", html)
+    assert "link" not in elements(html)
+    # what it leads to lies beside it; the page itself loads nothing
+    assert re.findall(r"""href=["'](.*?)["']""", html) == ["evaluation/flips.csv"]
     assert "data:image/svg+xml;base64,PHN2Zy8+" in html
     assert "prefers-color-scheme: dark" in html
 

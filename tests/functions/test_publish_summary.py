@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from assay.errors import BadModel
-from assay.evaluation import Explainable, Metric
+from assay.evaluation import Comparison, Difference, Explainable, Flip, Metric, Slice
 from assay.layout import champion_key
 from assay.run import Champion
 from assay.summary import Summary
@@ -313,7 +313,7 @@ def test_a_fall_is_said_beside_the_champion(aws: Aws) -> None:
     assert found.verdict == "fail"
     assert found.headline == (
         "digits failed 2 gates: accuracy is 0.41 (0.36 to 0.46), must be at least 0.8; accuracy is 0.41, must "
-        "be at most 0.02 worse than the champion's 0.97 (worst: "
+        "be at most 0.02 worse than the champion's 0.97 (difference -0.6307 to -0.4893) (worst: "
         "recall of cat 0.98 → 0.12)"
     )
     assert [(change.metric, change.of, change.better) for change in found.changes] == [
@@ -336,6 +336,75 @@ def test_other_data_and_a_lost_report_of_the_champion_are_said(aws: Aws) -> None
     aws.put(second.folder.run_json, aws.run(second.folder).model_copy(update={"champion": champion()}).to_json())
     publish_summary(second.due)
     assert [finding.title for finding in summary(aws, second).findings] == ["The champion's report is missing"]
+
+
+def compared(**fields: Any) -> Comparison:
+    return Comparison(champion="c" * 20, archive_sha256="other", **fields)
+
+
+def differs(ours: float, theirs: float, half: float) -> Difference:
+    value = ours - theirs
+    return Difference(
+        ours=ours, champion=theirs, value=value, low=value - half, high=value + half, n=100, higher_is_better=True
+    )
+
+
+def test_what_changed_on_the_same_rows_is_told_the_sure_changes_first(aws: Aws) -> None:
+    with_champion(aws, 0.99)
+    flips = (Flip(id="7.png", row=7, true="cat", predicted="dog", champion="cat"),)
+    comparison = compared(
+        rows=100,
+        rescored=10,
+        metrics={"accuracy": differs(0.9, 0.8, 0.05), "f1_macro": differs(0.2, 0.8, 0.7)},
+        per_class={"recall": {"cat": differs(0.7, 0.95, 0.05), "dog": differs(0.9, 0.9, 0.0)}},
+        slices={"sex=Female": {"accuracy": differs(0.5, 0.55, 0.01)}},
+        mended=12,
+        broken=1,
+        mcnemar_p=0.003,
+        flips=flips,
+    )
+    part = Slice(
+        name="sex=Female",
+        columns=("sex",),
+        found="declared",
+        n=40,
+        metrics={name: Metric(value=0.5) for name in ("accuracy", "mcc", "recall", "kappa")},
+    )
+    policy = POLICY + "  - {metric: mcc, slice: sex, min: 0.1, judge: estimate}\n"
+    uploaded = evaluated(aws, policy=policy, comparison=comparison, slices=[part.model_dump()])
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert [(change.metric, change.of, change.slice, change.by_chance) for change in found.changes] == [
+        ("recall", "cat", None, False),
+        ("accuracy", None, None, False),
+        ("accuracy", None, "sex=Female", False),
+        ("f1_macro", None, None, True),
+    ]
+    assert found.flips is not None
+    assert (found.flips.mended, found.flips.broken, found.flips.first) == (12, 1, flips)
+    assert list(found.slices[0].metrics) == ["accuracy", "recall", "mcc"]
+    assert "where sex=Female" in aws.get(uploaded.folder.summary_html)
+    assert "12 samples mended and 1 broken of 100: hardly by chance" in aws.get(uploaded.folder.summary_md)
+    # the evaluation compared on the same rows, so that the reports' own data differ says nothing
+    assert [finding.title for finding in found.findings] == []
+
+
+def test_the_champions_own_archive_is_beside_nothing(aws: Aws) -> None:
+    with_champion(aws, 0.99)
+    same = Comparison(champion="c" * 20, archive_sha256="00", refused="it is the champion's own archive")
+    uploaded = evaluated(aws, comparison=same)
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert (found.changes, found.not_compared) == ((), same.refused)
+
+
+def test_a_champion_that_could_not_be_asked_is_compared_by_its_report(aws: Aws) -> None:
+    with_champion(aws, 0.99)
+    uploaded = evaluated(aws, comparison=compared(refused="its archive is gone"))
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert [(change.metric, change.champion, change.low) for change in found.changes] == [("accuracy", 0.99, None)]
+    assert found.not_compared == "its archive is gone"
 
 
 def test_an_older_upload_that_passes_later_does_not_take_the_crown(aws: Aws) -> None:

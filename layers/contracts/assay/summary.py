@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from assay.base import Record
-from assay.evaluation import Finding, Metric
+from assay.evaluation import Finding, Flip, Metric, Slice
 from assay.events import Upload
 from assay.failure import Failure
 from assay.names import Stage
@@ -31,9 +31,31 @@ class Change(Record):
     metric: str
     of: str | None = None
     """A class; None: all."""
+    slice: str | None = None
     value: float
     champion: float
     better: bool
+    low: float | None = None
+    """Of `value - champion`, 95 %, on the same samples; None: the two reports were compared, each on its own."""
+    high: float | None = None
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether chance alone may have made the difference."""
+        return self.low is not None and self.high is not None and self.low <= 0 <= self.high
+
+
+class Flips(Record):
+    """The samples on which exactly one of this model and the champion is right."""
+
+    samples: int
+    """That both were asked about."""
+    mended: int
+    broken: int
+    mcnemar_p: float
+    """Of so unequal numbers by chance."""
+    first: tuple[Flip, ...] = ()
+    """The broken ones first; all are in `evaluation/flips.csv`."""
 
 
 class Mistake(Record):
@@ -73,7 +95,12 @@ class Summary(Record):
     gates: tuple[GateOutcome, ...] = ()
     metrics: dict[str, Metric] = {}
     changes: tuple[Change, ...] = ()
-    """Against the champion of the run's start, the largest first."""
+    """Against the champion of the run's start: those that chance does not explain first, then the largest."""
+    flips: Flips | None = None
+    not_compared: str | None = None
+    """Why this model was compared with no champion, though there is one."""
+    slices: tuple[Slice, ...] = ()
+    """With the metrics that say most, and those that gates ask about."""
     champion: str | None = None
     """The run that was champion when this one started."""
     findings: tuple[Finding, ...] = ()

@@ -215,7 +215,7 @@ def _against(
         return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
     low, high = interval
     if low < high:
-        sentence += f"; the difference is {low:+.4g} to {high:+.4g}"
+        sentence += f" (difference {low:+.4g} to {high:+.4g})"
     least, most = (-high, -low) if metric.higher_is_better else (low, high)
     if most <= allowed + _ROUNDING:
         return "pass", sentence
