@@ -220,7 +220,7 @@ def constant_bound_to_the_function(graph: Any) -> None:
 
 
 def asset_with_a_path_of_its_own(graph: Any) -> None:
-    """TensorFlow sets an asset's children as its attributes: `_path` would be a constant."""
+    """TensorFlow makes an asset's children its attributes, its `_path` too; only what it captured before stays."""
     nodes = graph.object_graph_def.nodes
     kinds = [node.WhichOneof("kind") for node in nodes]
     nodes[kinds.index("asset")].children.add(node_id=kinds.index("constant"), local_name="_path")
