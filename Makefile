@@ -62,6 +62,10 @@ benchmark:  ## measure the explainer's estimator beside its peers (some minutes;
 	@$(SETUP) peers
 	.envs/peers/bin/python benchmarks/explainer/estimator.py $(ARGS)
 
+.PHONY: benchmark-images
+benchmark-images: dev  ## measure how fast pictures are evaluated (some minutes; ARGS="--data FOLDER")
+	$(BIN)/python benchmarks/evaluator/images.py $(ARGS)
+
 .PHONY: ci-long
 ci-long:  ## run what CI runs, the container engine's tests included
 	bash .ci/run
