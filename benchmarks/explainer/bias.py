@@ -22,9 +22,9 @@ import pandas as pd  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from smclarify.bias import report as smclarify  # noqa: E402
 
-from explainer.bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING  # noqa: E402
-from explainer.bias.report import Measured, Rows, after_training, before_training  # noqa: E402
-from explainer.bias.selection import as_numbers, selections, within  # noqa: E402
+from bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING  # noqa: E402
+from bias.report import Measured, Rows, after_training, before_training  # noqa: E402
+from bias.selection import as_numbers, selections, within  # noqa: E402
 
 TOLERANCE = 0.5e-4
 Values = dict[tuple[str, str, str], float | str]
@@ -127,7 +127,7 @@ def adult(folder: Path) -> bool:
 
 def random_data(seed: int) -> bool:
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(80, 500))  # of fewer rows smclarify takes codes for quantities: explainer.bias.selection
+    n = int(rng.integers(80, 500))  # of fewer rows smclarify takes codes for quantities: bias.selection
     data = pd.DataFrame(
         {
             "facet": rng.integers(0, int(rng.integers(1, 4)), n),

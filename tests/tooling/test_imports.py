@@ -20,8 +20,14 @@ CONTRACTS = "layers/contracts/assay"
 PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "contracts": (("contracts",), (CONTRACTS,)),
     "functions": (("contracts", "aws"), (CONTRACTS, "layers/aws/assay_aws", "functions")),
-    "evaluator": (("evaluator",), (CONTRACTS, "containers/job", "containers/model", "containers/evaluator")),
-    "explainer": (("explainer",), (CONTRACTS, "containers/job", "containers/model", "containers/explainer")),
+    "evaluator": (
+        ("evaluator",),
+        (CONTRACTS, "containers/job", "containers/model", "containers/bias", "containers/evaluator"),
+    ),
+    "explainer": (
+        ("explainer",),
+        (CONTRACTS, "containers/job", "containers/model", "containers/bias", "containers/explainer"),
+    ),
     "command": (("project",), (CONTRACTS, "layers/aws/assay_aws", "functions", "containers", "local/assay_local")),
 }
 """What is installed together: its dependency groups, and its folders."""

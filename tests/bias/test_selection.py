@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assay.errors import BadPolicy
-from explainer.bias.selection import Kind, Selection, kind_of, selections, within
+from bias.selection import Kind, Selection, kind_of, selections, within
 
 
 def texts(*values: str) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from explainer.bias.metrics import (
+from bias.metrics import (
     FLIP_TEST,
     POST_TRAINING,
     PRE_TRAINING,

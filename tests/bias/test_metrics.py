@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from explainer.bias.metrics import (
+from bias.metrics import (
     POST_TRAINING,
     PRE_TRAINING,
     Counts,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explainer.bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING
-from explainer.bias.report import Measured, Rows, after_training, before_training
+from bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING
+from bias.report import Measured, Rows, after_training, before_training
 
 RNG = np.random.default_rng(0)
 N = 400
