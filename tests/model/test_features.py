@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 
 from assay.errors import AssayError, BadData, BadModel, BadPolicy
 from assay.evaluation import Tensor
-from assay.policy import ColumnType
+from assay.policy import ColumnType, Data
 from model.features import Features, Inputs
 from model.load import load_model
+from model.tables import open_table
 
 AGE, HOURS = np.array([39.0, 50.0]), np.array([40.5, np.nan])
 WORK, TEXT = np.array(["Private", ""], object), np.array(["a long review", "another"], object)
@@ -222,3 +224,42 @@ def test_a_model_of_mixed_inputs_answers_about_columns(tmp_path: Path) -> None:
     model = load_model(tmp_path)
     features = Features(model.inputs, list(COLUMNS), TYPES, {"age": "age_in"})
     np.testing.assert_array_equal(model.predict(features.arrange(COLUMNS)), [[40], [50]])
+
+
+CENSUS = Path(__file__).parents[3] / "shared/data/adult/test.csv"
+
+
+@pytest.mark.tensorflow
+@pytest.mark.skipif(not CENSUS.is_file(), reason=f"needs the public census data in {CENSUS}")
+def test_the_census_goes_into_a_model_with_an_input_a_column(tmp_path: Path) -> None:
+    """Age, + 100 for women, + 1000 where the occupation is unknown; the code of education arrives as text."""
+    import tensorflow as tf
+
+    policy = {"source": "test.csv", "label": "income", "exclude": ["fnlwgt"], "missing": ["?"]}
+    table = open_table([CENSUS], Data.model_validate(policy | {"columns": {"education_num": "categorical"}}))
+    dtypes = {"numeric": tf.float32, "categorical": tf.string, "text": tf.string}
+    specs = {name: tf.TensorSpec([None, 1], dtypes[table.types[name]], name=name) for name in table.features}
+
+    def answer(**columns: Any) -> dict[str, Any]:
+        women, unknown = columns["sex"] == "Female", columns["occupation"] == ""
+        known = tf.strings.to_number(columns["education_num"]) > 0
+        score = columns["age"] + 100 * tf.cast(women, tf.float32) + 1000 * tf.cast(unknown, tf.float32)
+        return {"scores": tf.where(known, score, -1)}
+
+    module = tf.Module()
+    module.serve = tf.function(answer, autograph=False)
+    tf.saved_model.save(
+        module, str(tmp_path / "1"), signatures={"serving_default": module.serve.get_concrete_function(**specs)}
+    )
+    model = load_model(tmp_path)
+    features = Features(model.inputs, table.features, table.types, {})
+    assert features.unused == () and len(model.inputs) == 13
+    found = np.concatenate([model.predict(features.arrange(batch.columns)) for batch in table.batches()])
+
+    with CENSUS.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    expected = [
+        float(row["age"]) + 100 * (row["sex"].strip() == "Female") + 1000 * (row["occupation"].strip() == "?")
+        for row in rows
+    ]
+    np.testing.assert_array_equal(found[:, 0], expected)
