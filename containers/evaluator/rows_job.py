@@ -141,6 +141,9 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
     findings = [*checks.of_answers(probed.together, probed.again, probed.alone)]
     samples = scored.samples
     findings += checks.of_data(samples.fingerprints, samples.labels, lambda place: f"row {samples[place].id}", unit)
+    if policy.model.endpoint_name is not None:
+        text = f"Endpoint {policy.model.endpoint_name} was asked. Whether it serves this archive, nobody has looked."
+        findings.append(Finding(severity="info", title="Answered by a named endpoint", text=text))
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 10.0
+POLL_SECONDS = 10.0  # at most, between two looks
 START_SECONDS = 3600  # its instance, its image and a large model are fetched in them
 _DENIED = {"AccessDenied", "AccessDeniedException"}
 _LIMIT = re.compile(r"service limit '(?P<quota>[^']+)' is (?P<limit>\d+)")
@@ -106,7 +106,7 @@ def _refused(action: str, code: str, text: str) -> AssayError:
 
 def _wait(name: str, client: SageMakerClient, sleep: Callable[[float], None]) -> None:
     """Until the endpoint answers."""
-    began = time.monotonic()
+    began, pause = time.monotonic(), 1.0
     while True:
         described = client.describe_endpoint(EndpointName=name)
         status = described["EndpointStatus"]
@@ -122,7 +122,8 @@ def _wait(name: str, client: SageMakerClient, sleep: Callable[[float], None]) ->
             )
         if time.monotonic() - began > START_SECONDS:
             raise JobFailed(f"endpoint {name}: still {status} after {START_SECONDS // 60} minutes")
-        sleep(POLL_SECONDS)
+        sleep(pause)
+        pause = min(2 * pause, POLL_SECONDS)
 
 
 def delete(name: str, client: SageMakerClient) -> None:

@@ -22,16 +22,16 @@ def check_calls_are_allowed(cloud: Cloud) -> None:
         arn = call.caller.role_arn
         if arn not in statements:
             statements[arn] = statements_of(cloud, arn.rpartition("/")[2])
-        action, resource = asked(call, cloud.account)
-        patterns = [
-            pattern
-            for statement in statements[arn]
-            if action in listed(statement["Action"])
-            for pattern in listed(statement["Resource"])
-        ]
-        assert any(fnmatchcase(resource, pattern) for pattern in patterns), (
-            f"{call.caller.name} may not {action} on {resource}"
-        )
+        for action, resource in asked(call, cloud.account):
+            patterns = [
+                pattern
+                for statement in statements[arn]
+                if action in listed(statement["Action"])
+                for pattern in listed(statement["Resource"])
+            ]
+            assert any(fnmatchcase(resource, pattern) for pattern in patterns), (
+                f"{call.caller.name} may not {action} on {resource}"
+            )
 
 
 def statements_of(cloud: Cloud, role: str) -> list[dict[str, Any]]:
@@ -43,12 +43,29 @@ def statements_of(cloud: Cloud, role: str) -> list[dict[str, Any]]:
     return [statement for statement in read if statement is not None]
 
 
-def asked(call: Call, account: str) -> tuple[str, str]:
-    """A call's action and resource, as an IAM policy is asked about them."""
-    resource, named = call.resource, call.parameters
+NAMED_BY = {
+    "ModelName": "model",
+    "ProcessingJobName": "processing-job",
+    "EndpointName": "endpoint",
+    "EndpointConfigName": "endpoint-config",
+}
+"""A parameter of SageMaker → the kind of resource that it names; of one call all of them are authorised."""
+
+
+def asked(call: Call, account: str) -> list[tuple[str, str]]:
+    """The actions and resources that an IAM policy is asked about."""
+    action, named = f"{call.service}:{call.action}", call.parameters
     if call.service == "sns":
-        resource = str(named["TopicArn"])
-    elif call.service == "sagemaker":
-        kind, name = ("model", "ModelName") if "ModelName" in named else ("processing-job", "ProcessingJobName")
-        resource = f"arn:aws:sagemaker:us-east-1:{account}:{kind}/{named[name]}"
-    return f"{call.service}:{call.action}", resource
+        return [(action, str(named["TopicArn"]))]
+    if call.service != "sagemaker":
+        return [(action, call.resource)]
+    resources = [
+        # SageMaker writes the names of endpoints into ARNs in lower case
+        f"arn:aws:sagemaker:us-east-1:{account}:{kind}/{str(named[name]).lower()}"
+        for name, kind in NAMED_BY.items()
+        if name in named
+    ]
+    found = [(action, resource) for resource in resources or ["*"]]
+    if "Tags" in named:
+        found += [("sagemaker:AddTags", resource) for resource in resources]
+    return found
