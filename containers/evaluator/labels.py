@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from assay.errors import BadData, BadModel, BadPolicy
 from assay.policy import Data, Label, Policy
 
 _SHOWN = 10
+_BOOLEANS = ("false", "true")
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,19 @@ def check_labels(data: Data, found: Iterable[str]) -> None:
     Raises:
         BadPolicy, BadData: the labels in the data are not those of the policy, or do not say their order.
     """
-    if data.labels is None:
-        texts = sorted(label for label in found if _whole_number(label) is None)
-        if texts:
+    texts = sorted(found)
+    given = _given(data, texts)
+    if given is None:
+        words = [label for label in texts if _whole_number(label) is None]
+        if words:
             raise BadPolicy(
-                f"the labels are text ({_few(texts)}): say data.labels, the classes in the order of the model's outputs"
+                f"the labels are text ({_few(words)}): say data.labels, the classes in the order of the model's outputs"
             )
         return
-    listed = _listed(data.labels)
-    if len(set(listed.names)) < len(listed.names):
+    listed = _listed(given, texts)
+    if len({_meaning(label) for label in given}) < len(given) or len(set(listed.names)) < len(listed.names):
         raise BadPolicy(f"data.labels names a class twice: {_few(listed.names)}")
-    unknown = sorted(label for label in found if label not in listed.index)
+    unknown = [label for label in texts if label not in listed.index]
     if unknown:
         raise BadData(f"label {unknown[0]!r} is none of data.labels ({_few(listed.names)})")
     if data.positive is not None:
@@ -51,7 +54,7 @@ def answered_labels(policy: Policy) -> Mapping[str, int]:
         BadPolicy: the endpoint answers labels, and nothing says which there are.
     """
     if policy.data.labels is not None:
-        return _listed(policy.data.labels).index
+        return _listed(policy.data.labels, ()).index
     if policy.model.predicted_label is not None and policy.model.probability is None:
         raise BadPolicy("the endpoint answers labels (model.predicted_label): say data.labels, all that it may answer")
     return {}
@@ -68,17 +71,19 @@ def resolve_labels(data: Data, found: Mapping[str, str], classes: int) -> Labels
     Raises:
         BadPolicy, BadModel: the labels do not say which output is which, or are not as many as the outputs.
     """
-    if data.labels is None:
+    given = _given(data, found)
+    if given is None:
         return _by_number(found, data.label_base, classes)
-    listed = _listed(data.labels)
+    listed = _listed(given, found)
     if len(listed.names) != classes:
         raise BadModel(
             f"the model tells {classes} classes apart, the policy names {len(listed.names)} labels "
             f"({_few(listed.names)})"
         )
-    if isinstance(data.labels, dict):
+    if isinstance(given, Mapping):
         return listed
-    return Labels(tuple(found.get(label, label) for label in listed.names), listed.index)
+    named = {listed.index[label]: name for label, name in found.items() if label in listed.index and name != label}
+    return Labels(tuple(named.get(place, name) for place, name in enumerate(listed.names)), listed.index)
 
 
 def positive_class(labels: Labels, data: Data) -> int:
@@ -94,17 +99,38 @@ def positive_class(labels: Labels, data: Data) -> int:
         return labels.index[text]
     if text in labels.names:
         return labels.names.index(text)
+    for label, place in labels.index.items():
+        if _meaning(data.positive) == _reading(label):
+            return place
     raise BadPolicy(f"data.positive is {text!r}, which is none of the labels {_few(labels.names)}")
 
 
-def _listed(given: Sequence[Label] | Mapping[int, str]) -> Labels:
-    """The policy's labels; of a map, number → name, the data may hold either."""
+def _given(data: Data, found: Collection[str]) -> Sequence[Label] | Mapping[int, str] | None:
+    """The policy's labels; without them, those of data that holds true and false, whose order is plain."""
+    if data.labels is None and found and all(label.lower() in _BOOLEANS for label in found):
+        return (False, True)
+    return data.labels
+
+
+def _listed(given: Sequence[Label] | Mapping[int, str], found: Iterable[str]) -> Labels:
+    """The labels in their order; of a map, number → name, the data may hold either.
+
+    A label in the data is one of these when it equals it as text, else when it is the same number or truth value:
+    `1.0` for 1, `True` for true, as other programs write them.
+    """
     if isinstance(given, Mapping):
-        numbers = sorted(given)
-        names = tuple(given[number] for number in numbers)
-        return Labels(names, {text: place for place, n in enumerate(numbers) for text in (str(n), given[n])})
-    names = tuple(_as_text(label) for label in given)
-    return Labels(names, {name: place for place, name in enumerate(names)})
+        order: Sequence[Label] = sorted(given)
+        names = tuple(given[number] for number in sorted(given))
+        index = {text: place for place, n in enumerate(sorted(given)) for text in (str(n), given[n])}
+    else:
+        order, names = given, tuple(_as_text(label) for label in given)
+        index = {name: place for place, name in enumerate(names)}
+    places = {_meaning(label): place for place, label in enumerate(order)}
+    for text in found:
+        reading = _reading(text)
+        if text not in index and reading in places:
+            index[text] = places[reading]
+    return Labels(names, index)
 
 
 def _by_number(found: Mapping[str, str], base: int | None, classes: int) -> Labels:
@@ -120,7 +146,12 @@ def _by_number(found: Mapping[str, str], base: int | None, classes: int) -> Labe
         )
     if (base is None and not fitting) or (base is not None and base not in fitting):
         asked = "" if base is None else f" with label_base: {base}"
-        raise BadModel(f"the labels go from {low} to {high}, the model has {classes} outputs: they do not fit{asked}")
+        hint = (
+            f"; say data.labels: {sorted(set(whole.values()))}" if len(set(whole.values())) == classes <= _SHOWN else ""
+        )
+        raise BadModel(
+            f"the labels go from {low} to {high}, the model has {classes} outputs: they do not fit{asked}{hint}"
+        )
     first = fitting[0] if base is None else base
     names = {number - first: found[label] for label, number in whole.items()}
     return Labels(
@@ -143,6 +174,23 @@ def names_that_differ(names: Iterable[str]) -> tuple[str, ...]:
 def _as_text(label: object) -> str:
     """As it stands in a CSV file: YAML's true is `true`, 1.0 is `1.0`."""
     return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def _meaning(label: Label) -> object:
+    """What makes two labels of a policy the same: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(label, bool):
+        return str(label).lower(), bool
+    return label if isinstance(label, str) else (float(label), float)
+
+
+def _reading(text: str) -> object:
+    """What a label in the data may mean besides its text, as `_meaning` has it; None: nothing."""
+    if text.lower() in _BOOLEANS:
+        return text.lower(), bool
+    try:
+        return float(text), float
+    except ValueError:
+        return None
 
 
 def _whole_number(label: str) -> int | None:

@@ -125,7 +125,9 @@ def _binary(found: Classified, positive: int, tally: Tally, resampled: Tally, au
 
 
 def _curves(found: Classified, positive: int) -> Json:
-    """By scikit-learn; none of one class alone."""
+    """By scikit-learn; none of one class alone, or of a model without scores."""
+    if found.labels_only:
+        return {}
     from sklearn.metrics import precision_recall_curve, roc_curve  # half a second
 
     is_positive, scores, weights = found.true == positive, found.probabilities[:, positive], found.weights

@@ -41,6 +41,45 @@ def test_yamls_true_is_the_text_true() -> None:
 
 
 @pytest.mark.parametrize(
+    ("labels", "found", "index"),
+    [
+        ([0, 1], ("0.0", "1.0"), {"0.0": 0, "1.0": 1}),  # a column with a gap is written so by pandas
+        ([-1, 1], ("-1", "1", "+1"), {"-1": 0, "1": 1, "+1": 1}),
+        ([0.5, 1.5], ("1.50", "0.5"), {"0.5": 0, "1.50": 1}),
+        ([False, True], ("True", "FALSE"), {"FALSE": 0, "True": 1}),
+        ({1: "cat", 2: "dog"}, ("1.0", "dog"), {"1.0": 0, "dog": 1}),
+        (["1.0", "1"], ("1", "1.0"), {"1.0": 0, "1": 1}),  # as text they differ, and text counts first
+    ],
+)
+def test_numbers_and_truth_values_are_known_however_they_are_written(
+    labels: Any, found: tuple[str, ...], index: dict[str, int]
+) -> None:
+    policy = data(labels=labels)
+    check_labels(policy, found)
+    resolved = resolve_labels(policy, same(*found), 2)
+    assert {label: resolved.index[label] for label in index} == index
+    assert resolved.names == tuple(labels.values() if isinstance(labels, dict) else map(as_yaml, labels))
+
+
+def as_yaml(label: object) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
+
+
+def test_true_and_false_need_no_list() -> None:
+    check_labels(data(), ("True", "False"))
+    labels = resolve_labels(data(), same("True", "False"), 2)
+    assert labels.names == ("false", "true")
+    assert (labels.index["False"], labels.index["True"]) == (0, 1)
+    assert positive_class(labels, data(positive=False)) == 0
+    with pytest.raises(BadModel, match=r"3 classes apart, .* 2 labels \(false, true\)"):
+        resolve_labels(data(), same("true"), 3)
+
+
+def test_a_name_for_people_is_found_however_the_label_is_written() -> None:
+    assert resolve_labels(data(labels=[3, 5]), {"3.0": "three"}, 2).names == ("three", "5")
+
+
+@pytest.mark.parametrize(
     ("base", "found", "classes", "index"),
     [
         (None, ("0", "2"), 3, {"0": 0, "2": 2}),
@@ -74,6 +113,7 @@ def test_a_class_that_the_data_has_not_is_called_by_its_number() -> None:
         ),
         ({}, same("0", "9"), 9, BadModel, "go from 0 to 9, the model has 9 outputs: they do not fit"),
         ({"label_base": 1}, same("0", "1"), 2, BadModel, "go from 0 to 1, .* do not fit with label_base: 1"),
+        ({}, same("-1", "1"), 2, BadModel, r"go from -1 to 1, .* do not fit; say data.labels: \[-1, 1\]"),
         ({"labels": ["a", "b"]}, same("a"), 3, BadModel, r"3 classes apart, the policy names 2 labels \(a, b\)"),
     ],
 )
@@ -91,6 +131,9 @@ def test_labels_that_do_not_fit_the_outputs_are_shown_beside_them(
         ({}, ("cat", "1"), BadPolicy, r"labels are text \(cat\): say data.labels"),
         ({}, ("1.5",), BadPolicy, r"labels are text \(1.5\)"),
         ({"labels": ["a", "b", "a"]}, ("a",), BadPolicy, "names a class twice: a, b, a"),
+        ({"labels": [1, 1.0]}, ("1",), BadPolicy, "names a class twice: 1, 1.0"),
+        ({"labels": ["1", "2"]}, ("1.0",), BadData, r"label '1.0' is none of data.labels \(1, 2\)"),
+        ({"labels": [1, 2]}, ("nan",), BadData, r"label 'nan' is none of data.labels \(1, 2\)"),
         ({"labels": ["a", "b"]}, ("a", "c"), BadData, r"label 'c' is none of data.labels \(a, b\)"),
         ({"labels": ["a", "b"], "positive": "c"}, ("a",), BadPolicy, "'c', which is none of the labels a, b"),
     ],
@@ -107,6 +150,7 @@ def test_the_positive_class_is_the_second_or_the_policys_by_label_or_name() -> N
     assert positive_class(labels, data()) == 1
     assert positive_class(labels, data(positive=0)) == 0
     assert positive_class(labels, data(positive="ham")) == 0
+    assert positive_class(resolve_labels(data(), same("0.0", "1.0"), 2), data(positive=0)) == 0
     with pytest.raises(BadPolicy, match=r"data\.positive is 'eggs', which is none of the labels ham, spam"):
         positive_class(labels, data(positive="eggs"))
 
