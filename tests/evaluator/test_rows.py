@@ -1,18 +1,38 @@
-"""The whole program on rows of a CSV file."""
+"""The whole program on rows of CSV, JSON Lines and Parquet."""
 
 from __future__ import annotations
 
 import csv
+import json
+import tracemalloc
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import f1_score, mean_absolute_error, r2_score, recall_score, roc_auc_score
+from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error, r2_score, recall_score, roc_auc_score
 
+from assay.evaluation import Tensor
 from assay.failure import Failure
+from assay.policy import Data, ModelOptions, read_policy
+from evaluator import outputs
+from evaluator.outputs import Outputs
+from evaluator.request import Request
+from evaluator.rows_data import ask_about, score_rows
+from evaluator.rows_job import score
+from evaluator.scored import Unreadable
+from job.folders import Folders
+from job.progress import Progress
+from model.load import Model
+from model.tables import open_table
 
-from .conftest import GiveModel, Job
+from .conftest import GiveModel, Job, known
+
+ADULT = Path(__file__).parents[3] / "shared/data/adult"
 
 CLASSES: dict[str, Any] = {"task": "tabular_classification", "data": {"source": "test.csv"}}
 PRICES: dict[str, Any] = {"task": "tabular_regression", "data": {"source": "test.csv", "label": "price"}}
@@ -250,3 +270,239 @@ def test_two_logits_are_compared_and_not_held_against_a_threshold(job: Job, give
     job.write_rows([("a", "b", "label"), *((*row, i) for row, i in zip(features(), said, strict=True))])
     assert job.run(with_data(CLASSES, label_base=0)) == 0
     assert job.report.metrics["accuracy"].value == 1
+
+
+JOBS = ["clerk", "farmer", "", "clerk", "farmer", "farmer", "nobody", "clerk"]
+AGES = [20.0, 60.0, 50.5, None, 30.0, 70.0, 45.0, 41.0]
+TRUE = ["no", "yes", "yes", "no", "yes", "no", "no", "yes"]
+WEIGHTS = [1.0, 2.0, 0.5, 1.0, 3.0, 1.0, 0.0, 2.0]
+MIXED: dict[str, Any] = {
+    "task": "tabular_classification",
+    "data": {"source": "rows", "labels": ["no", "yes"], "id": "key", "weight": "w", "missing": ["?", ""]},
+}
+
+
+def chance_of(age: float | None, job: str) -> float:
+    """What the model with an input for each column says: NaN counts as 40."""
+    return float(1 / (1 + np.exp(-((40 if age is None else age) - 40) / 10 - (job == "farmer") + (job == ""))))
+
+
+def mixed_model(*names: str) -> Model:
+    """Takes an age as a number and a job as text."""
+
+    def function(arrays: Any) -> Any:
+        ages, jobs = (arrays[name][:, 0] for name in names)
+        assert ages.dtype == np.float32 and jobs.dtype == object
+        known = [chance_of(None if np.isnan(age) else float(age), job) for age, job in zip(ages, jobs, strict=True)]
+        return {"scores": np.array(known)[:, None]}
+
+    return one_input_a_column(function, dict(zip(names, ("float32", "string"), strict=True)))
+
+
+def one_input_a_column(function: Callable[[Any], Any], inputs: dict[str, str]) -> Model:
+    """Inputs: name → dtype."""
+    tensors = [Tensor(name=name, shape=(None, 1), dtype=dtype) for name, dtype in inputs.items()]
+    return Model(function, tensors, [Tensor(name="scores", shape=(None, 1), dtype="float32")], "SavedModel", "known")
+
+
+def write_table(job: Job, kind: str, columns: dict[str, Sequence[Any]], unknown: str = "?") -> None:
+    """A table as a file of the kind; None is `unknown` in a CSV file, null in the others."""
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    if kind == "csv":
+        cells = ([unknown if value is None else value for value in row.values()] for row in rows)
+        job.write_rows([tuple(columns), *cells], "rows.csv")
+    elif kind == "jsonl":
+        (job.input("dataset") / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pq.write_table(
+            pa.table({name: list(values) for name, values in columns.items()}), job.input("dataset") / "rows.parquet"
+        )
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_numbers_and_categories_with_weights_and_unknown_values(
+    job: Job, archives: dict[bytes, Model], kind: str
+) -> None:
+    archives[b"an archive"] = mixed_model("age", "job")
+    keys = [f"r{number}" for number in range(8)]
+    write_table(job, kind, {"key": keys, "age": AGES, "job": JOBS, "w": WEIGHTS, "label": TRUE})
+    assert job.run(MIXED) == 0
+
+    chance = np.array([chance_of(age, name) for age, name in zip(AGES, JOBS, strict=True)])
+    said = np.where(chance >= 0.5, "yes", "no")
+    report = job.report
+    accuracy = accuracy_score(TRUE, said, sample_weight=WEIGHTS)
+    assert accuracy != accuracy_score(TRUE, said)
+    assert report.metrics["accuracy"].value == pytest.approx(accuracy)
+    found = job.predictions
+    assert [row["id"] for row in found] == keys
+    assert [row["weight"] for row in found] == WEIGHTS
+    assert [row["predicted"] for row in found] == said.tolist()
+    assert [row["scores"][1] for row in found] == pytest.approx(chance.tolist())
+    assert report.speed is not None and report.speed.unit == "rows" and report.speed.latency_p50_ms is not None
+
+    # the explainer reads numbers alone yet: the evaluation is whole all the same, and says so
+    assert report.explain is None
+    assert [finding.text for finding in report.findings if finding.title == "Not explained"] == [
+        "Not yet: explanations of a model with several inputs, or of text; it has age (float32), job (string)."
+    ]
+    with (job.output / "explain/rows/data.csv").open(newline="") as file:
+        rows = {row[3]: row for row in csv.reader(file)}
+    assert rows["r1"] in (["60", "farmer", "yes", "r1"], ["60.0", "farmer", "yes", "r1"])
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
+def test_a_regression_with_inputs_named_otherwise_and_a_transform(
+    job: Job, archives: dict[bytes, Model], kind: str
+) -> None:
+    archives[b"an archive"] = mixed_model("age_in", "job_in")
+    ages, jobs = [age or 33.0 for age in AGES], [name or "clerk" for name in JOBS]
+    price = np.arange(1.0, 9.0)
+    write_table(job, kind, {"age": ages, "price": price.tolist(), "job": jobs})
+    policy = {
+        "task": "tabular_regression",
+        "data": {"source": "rows", "label": "price"},
+        "model": {"inputs": {"age": "age_in", "job": "job_in"}, "output_transform": "exp"},
+    }
+    assert job.run(policy) == 0
+    said = np.exp([chance_of(age, name) for age, name in zip(ages, jobs, strict=True)])
+    assert [row["predicted"] for row in job.predictions] == pytest.approx(said.tolist())
+    assert [row["true"] for row in job.predictions] == price.tolist()
+    assert job.report.metrics["mae"].value == pytest.approx(mean_absolute_error(price, said))
+
+
+def test_logits_become_probabilities_by_the_transform(job: Job, give_model: GiveModel) -> None:
+    give_model(lambda batch: batch @ np.array([[1.0, 0.0, -1.0], [-1.0, 0.5, 1.0]]), 2, outputs=3)
+    job.write_rows([("a", "b", "label"), *((*row, number % 3) for number, row in enumerate(features()))])
+    assert job.run(with_data(CLASSES, label_base=0) | {"model": {"output_transform": "softmax"}}) == 0
+    assert [row["scores"] for row in job.predictions] == pytest.approx(softmax(features()), rel=1e-5)
+    assert job.report.explain is None
+    assert "output_transform" in next(one.text for one in job.report.findings if one.title == "Not explained")
+
+
+def test_a_category_that_is_a_number_code_is_explained_as_the_number_it_is(job: Job, give_model: GiveModel) -> None:
+    give_model(logistic, 2)
+    job.write_rows([("a", "code", "label"), (1, 7, 0), (2, 8, 1)])
+    assert job.run(with_data(CLASSES, columns={"code": "categorical"})) == 0
+    assert job.report.explain is not None
+
+
+def test_rows_with_unknown_values_are_evaluated_and_not_explained_yet(job: Job, give_model: GiveModel) -> None:
+    give_model(lambda batch: logistic(np.nan_to_num(batch)), 2)
+    job.write_rows([("a", "b", "label"), (1, 7, 0), ("?", 8, 1), (3, 1, 1)])
+    assert job.run(with_data(CLASSES, missing=["?"])) == 0
+    assert job.report.data.rows == 3
+    assert job.report.explain is None
+    assert "a holds '?'" in next(one.text for one in job.report.findings if one.title == "Not explained")
+
+
+def test_several_files_are_one_table_and_each_bad_row_has_its_file(job: Job, give_model: GiveModel) -> None:
+    give_model(logistic, 2)
+    job.write_rows([("a", "b", "label"), (1, 0, 1), (0, 1, 0)], "part-0.csv")
+    job.write_rows([("a", "b", "label"), (1, 0), (1, "x", 1), (0, 2, 0)], "part-1.csv")
+    assert job.run(CLASSES | {"evaluate": {"max_unreadable": 2}}) == 0
+    assert [row["row"] for row in job.predictions] == [0, 1, 4]
+    assert job.report.data.unreadable_names == (
+        "part-1.csv, line 2: 2 cells, expected 3 (a, b, label)",
+        "part-1.csv, line 3: b is 'x', expected a finite number",
+    )
+    job.write_rows([("b", "a", "label"), (1, 0, 1)], "part-1.csv")
+    assert job.run(CLASSES) == 1
+    assert job.message == "part-1.csv: its columns are b, a, label; expected those of part-0.csv: a, b, label"
+
+
+def test_predictions_written_in_parts_are_whole(
+    job: Job, give_model: GiveModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    give_model(softmax, 2, outputs=3)
+    job.write_rows([("a", "b", "label"), *((*row, number % 3) for number, row in enumerate(features()))])
+    assert job.run(CLASSES) == 0
+    whole = job.predictions
+    assert len(whole) == 60 and len({row["fingerprint"] for row in whole}) == 60
+    monkeypatch.setattr(outputs, "_PART", 7)
+    assert job.run(CLASSES) == 0
+    assert job.predictions == whole
+
+
+def test_a_model_can_be_asked_about_some_of_the_rows_alone(job: Job, give_model: GiveModel) -> None:
+    asked: list[int] = []
+
+    def counting(batch: NDArray[Any]) -> NDArray[Any]:
+        asked.append(len(batch))
+        return logistic(batch)
+
+    give_model(counting, 2)
+    x = features()
+    job.write_rows([("a", "b", "label"), *((*row, number % 2) for number, row in enumerate(x))])
+    folders = Folders(job.root)
+    request = Request(folders, Progress(folders.progress), read_policy(CLASSES), Outputs(job.output), only={59, 3, 17})
+    scored = score(request)
+    assert scored.samples.rows.tolist() == [3, 17, 59]
+    assert asked == [3]
+    np.testing.assert_allclose(scored.scores, logistic(x[[3, 17, 59]]), rtol=1e-6)
+
+
+def test_a_weight_that_is_0_everywhere_is_refused(job: Job, give_model: GiveModel) -> None:
+    give_model(logistic, 2)
+    job.write_rows([("a", "b", "w", "label"), (1, 2, 0, 0), (2, 1, 0, 1)])
+    assert job.run(with_data(CLASSES, weight="w")) == 1
+    assert job.message == "data.weight: w is 0 in all rows"
+
+
+def test_memory_grows_by_labels_scores_and_fingerprints_alone(tmp_path: Path) -> None:
+    """32 bytes of fingerprint, 8 of the place, 4 of the label, 8 of the score: 52 a row, whatever the features."""
+    model = known(lambda batch: batch[:, :1], [20], 1)
+    peaks = []
+    for rows in (50_000, 150_000):
+        path = tmp_path / f"{rows}.csv"
+        line = ",".join(["0.25"] * 20)
+        path.write_text(",".join(f"x{n}" for n in range(20)) + ",label\n" + f"{line},1\n" * rows)
+        table = open_table([path], Data(source="x"))
+        assert table.survey.rows == rows
+        asked = ask_about(table, model, ModelOptions())
+        tracemalloc.start()
+        assert len(score_rows(table, asked, (), Unreadable(0), Progress(tmp_path / "progress"))) == rows
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert (peaks[1] - peaks[0]) / 100_000 == pytest.approx(52, abs=8)
+
+
+@pytest.mark.skipif(not ADULT.is_dir(), reason=f"needs the public census data in {ADULT}")
+def test_census_income_as_it_is(job: Job, archives: dict[bytes, Model]) -> None:
+    """Mixed columns, `?` for what is unknown, a code that is a category."""
+
+    def function(arrays: Any) -> Any:
+        rich = (arrays["capital_gain"] > 7000) | ((arrays["education_num"] == "14") & (arrays["age"] > 40))
+        return {"scores": np.where(rich, 0.9, 0.1)}
+
+    words = dict.fromkeys(("education_num", "workclass", "occupation"), "string")
+    archives[b"an archive"] = one_input_a_column(function, {"age": "float32", "capital_gain": "float32", **words})
+    (job.input("dataset") / "test.csv").write_bytes((ADULT / "test.csv").read_bytes())
+    data = {
+        "source": "test.csv",
+        "label": "income",
+        "labels": ["<=50K", ">50K"],
+        "exclude": ["fnlwgt"],
+        "missing": ["?"],
+        "columns": {"education_num": "categorical"},
+    }
+    assert job.run({**CLASSES, "data": data, "evaluate": {"slices": ["sex", "workclass"]}}) == 0
+
+    with (ADULT / "test.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    said = [
+        ">50K"
+        if int(row["capital_gain"]) > 7000 or (row["education_num"] == "14" and int(row["age"]) > 40)
+        else "<=50K"
+        for row in rows
+    ]
+    report = job.report
+    assert report.data.rows == len(rows)
+    assert report.metrics["accuracy"].value == pytest.approx(
+        accuracy_score([row["income"] for row in rows], said), abs=1e-12
+    )
+    of = {one.name: one.n for one in report.slices}
+    assert of["sex=Female"] == sum(row["sex"] == "Female" for row in rows)
+    assert of["workclass is missing"] == sum(row["workclass"] == "?" for row in rows)
+    unseen = next(one.text for one in report.findings if one.title == "Columns that the model does not see")
+    assert "marital_status" in unseen and "age" not in unseen
