@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,13 +32,13 @@ _READINGS: dict[str, Callable[[Array, Sizes, Sizes], Array]] = {
 
 
 def of_detector(
-    pictures: Sequence[ScoredPicture], numbers: Mapping[int, str], threshold: float, seen: Sizes | None
+    pictures: Sequence[ScoredPicture], numbers: Sequence[int], threshold: float, seen: Sizes | None
 ) -> Iterator[Finding]:
     """Nothing found, scores or boxes that are no numbers, boxes that mean something else, classes shifted by one.
 
     Args:
         pictures: objects and detections of each.
-        numbers: the model's number of each class → its label.
+        numbers: the model's number of each class.
         threshold: the score from which a detection counts.
         seen: the size of the model's input; None: each picture's own.
     """
@@ -64,9 +64,9 @@ def of_detector(
     yield from _boxes(pictures, seen)
 
 
-def _classes(pictures: Sequence[ScoredPicture], numbers: Mapping[int, str]) -> Iterator[Finding]:
+def _classes(pictures: Sequence[ScoredPicture], numbers: Sequence[int]) -> Iterator[Finding]:
     said = np.concatenate([one.detections.classes for one in pictures])
-    unknown = ~np.isin(said, list(numbers))
+    unknown = ~np.isin(said, numbers)
     if unknown.any():
         few = ", ".join(map(str, np.unique(said[unknown])[:5]))
         text = (
@@ -74,7 +74,7 @@ def _classes(pictures: Sequence[ScoredPicture], numbers: Mapping[int, str]) -> I
             f"{min(numbers)} to {max(numbers)}): they are left out."
         )
         yield Finding(severity="serious", title="Classes that no label names", text=text)
-    known = np.array(list(numbers))
+    known = np.array(numbers)
     pairs = [_surest(one.relative, one.detections.boxes) for one in pictures]
     true = np.concatenate([known[one.objects.classes[where >= 0]] for one, where in zip(pictures, pairs, strict=True)])
     found = np.concatenate(

@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
-from assay.evaluation import ConfusionMatrix, DataFacts, EvaluationReport, Finding, ModelFacts, Speed
+from assay.evaluation import ConfusionMatrix, DataFacts, EvaluationReport, Finding, ModelFacts
 from assay.policy import Policy
 from evaluator import checks, model_quality
 from evaluator.boxes_checks import of_detector
-from evaluator.boxes_data import ScoredPicture, class_numbers, label_places, read_boxes
-from evaluator.boxes_score import Detector, find_listed, score_boxes
+from evaluator.boxes_compare import Boxes, compare_boxes
+from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
+from evaluator.boxes_score import Detector, Listed, find_listed, score_boxes
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
 from evaluator.plots import confusion_svg, per_class_svg
@@ -32,52 +34,71 @@ NOTHING = "background"
 
 def evaluate_boxes(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the data is found before the model is loaded."""
-    policy = request.policy
-    if policy.data.annotations is None:
-        raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
-    annotations = read_boxes(request.annotations, policy.data)
-    class_numbers(policy.data, annotations, first=1)
-    unreadable = Unreadable(policy.evaluate.max_unreadable)
-    listed = find_listed(annotations, request.dataset, unreadable)
-    unreadable.check()
-    if request.only is not None:
-        listed = [one for one in listed if one.row in request.only]
+    unreadable = Unreadable(request.policy.evaluate.max_unreadable)
+    looked = look(request, unreadable)
     with request.model() as (model, folder):
         facts = request.facts(model, folder)
         detector = Detector(model, request.preprocessing(folder))
-        numbers = class_numbers(policy.data, annotations, detector.first_class)
-        places = label_places(numbers)
         with request.timed("score"):
-            pictures = list(score_boxes(listed, detector, places, policy.data, unreadable, request.progress))
-        unreadable.check()
+            boxes = looked.score(request, detector, unreadable)
+        pictures, numbers, _ = boxes
         if not pictures:
             raise BadData(f"no picture can be read: {', '.join(unreadable.named[:1])}")
-        path_of = {one.row: one.path for one in listed}
+        path_of = {one.row: one.path for one in looked.listed}
         probe = pictures[: checks.PROBE]
         with request.timed("probe"):
             prepared = [detector.prepare(read_image(path_of[one.row])) for one in probe]
             alone = [detector.find([one])[0] for one in prepared]
             speed = speed_of("images", len(pictures), request.seconds["score"], lambda: detector.find(prepared[:1]))
-    labels = names_that_differ(annotations.names.get(label, label) for label in numbers.values())
     findings = [
-        *of_detector(pictures, numbers, policy.evaluate.score_threshold, detector.size),
+        *of_detector(pictures, numbers, request.policy.evaluate.score_threshold, detector.size),
         *_of_answers([one.detections for one in probe], alone, together=detector.size is not None),
-        *_of_data(pictures, labels),
     ]
-    return boxes_report(request, pictures, list(numbers), labels, unreadable, facts, speed, findings)
+    report = boxes_report(request, boxes, unreadable, facts)
+    return report.model_copy(update={"speed": speed, "findings": (*report.findings, *findings)})
 
 
-def boxes_report(
-    request: Request,
-    pictures: Sequence[ScoredPicture],
-    numbers: Sequence[int],
-    labels: tuple[str, ...],
-    unreadable: Unreadable,
-    model: ModelFacts,
-    speed: Speed,
-    findings: Sequence[Finding],
-) -> EvaluationReport:
+@dataclass(frozen=True)
+class Looked:
+    """What is known of the data before the model is loaded."""
+
+    annotations: Annotations
+    listed: Sequence[Listed]
+
+    def score(self, request: Request, detector: Detector, unreadable: Unreadable) -> Boxes:
+        """Ask about the pictures that the request is about."""
+        data = request.policy.data
+        numbers = class_numbers(data, self.annotations, detector.first_class)
+        listed = [one for one in self.listed if request.only is None or one.row in request.only]
+        pictures = list(score_boxes(listed, detector, label_places(numbers), data, unreadable, request.progress))
+        unreadable.check()
+        names = self.annotations.names
+        return pictures, tuple(numbers), names_that_differ(names.get(label, label) for label in numbers.values())
+
+
+def look(request: Request, unreadable: Unreadable) -> Looked:
+    """Read the annotations and find the pictures; raises BadData, BadPolicy."""
+    data = request.policy.data
+    if data.annotations is None:
+        raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
+    annotations = read_boxes(request.annotations, data)
+    class_numbers(data, annotations, first=1)
+    listed = find_listed(annotations, request.dataset, unreadable)
+    unreadable.check()
+    return Looked(annotations, listed)
+
+
+def score(request: Request) -> Boxes:
+    """Ask the request's archive, by its policy, about those of the pictures that the request is about."""
+    unreadable = Unreadable(request.policy.evaluate.max_unreadable)
+    looked = look(request, unreadable)
+    with request.model() as (model, folder):
+        return looked.score(request, Detector(model, request.preprocessing(folder)), unreadable)
+
+
+def boxes_report(request: Request, boxes: Boxes, unreadable: Unreadable, model: ModelFacts) -> EvaluationReport:
     """Measure, and write evaluation.json, predictions.parquet and the plots beside the report that is returned."""
+    pictures, numbers, labels = boxes
     asked, outputs = request.policy.evaluate, request.outputs
     truth, found = in_columns(pictures, numbers)
     with request.timed("measure"):
@@ -86,6 +107,7 @@ def boxes_report(
         errors = find_errors(truth, found, len(pictures), len(labels), asked.score_threshold)
         metrics, per_class = estimates.metrics()
         counts, counts_per_class = counts_of(matches, labels, asked.score_threshold)
+    comparison, of_comparison = compare_boxes(request, model.archive_sha256, truth, found, boxes, estimates, score)
     outputs.table("predictions.parquet", [predictions(pictures, numbers, labels, errors)])
     outputs.json("evaluation.json", model_quality.detection(*estimates))
     confusion = ConfusionMatrix(
@@ -97,10 +119,11 @@ def boxes_report(
         )
     return EvaluationReport(
         task=request.policy.task,
-        labels=labels,
+        labels=tuple(labels),
         metrics=metrics | counts,
         per_class=per_class | counts_per_class,
         confusion=confusion,
+        comparison=comparison,
         model=model,
         data=DataFacts(
             rows=len(pictures),
@@ -108,8 +131,7 @@ def boxes_report(
             unreadable_names=tuple(unreadable.named),
             sha256=_fingerprint(pictures, labels),
         ),
-        speed=speed,
-        findings=(*findings, *_of_explanation(request.policy)),
+        findings=(*of_comparison, *_of_data(pictures, labels), *_of_explanation(request.policy)),
         plots=plots,
         seconds=dict(request.seconds),
     )

@@ -19,9 +19,9 @@ from evaluator.boxes_data import AnnotatedPicture, Annotations, ScoredPicture, o
 from evaluator.scored import Unreadable
 from job.progress import Progress
 from model.detections import DetectionReader, Detections
-from model.images import SUFFIXES, read_image
+from model.images import SUFFIXES, decode_image
 from model.load import Model
-from model.preprocessing import ImagePreprocessor
+from model.preprocessing import ImagePreprocessor, Picture
 
 BATCH = 32
 """Pictures of one size that a model is asked about at once."""
@@ -101,11 +101,12 @@ class Detector:
         else:
             self.prepare(np.zeros((8, 8, 3), dtype=np.uint8))  # what does not fit is found before any picture is read
 
-    def prepare(self, image: NDArray[np.uint8]) -> NDArray[Any]:
-        """(h, w, 3) RGB, 0 to 255 → as the model takes it."""
+    def prepare(self, image: Picture) -> NDArray[Any]:
+        """A picture as the model takes it."""
         if self._preprocessor is not None:
             return self._preprocessor.prepare(image)
-        own = self._asked.model_copy(update={"size": image.shape[:2]})
+        size = image.shape[:2] if isinstance(image, np.ndarray) else (image.height, image.width)
+        own = self._asked.model_copy(update={"size": size})
         return ImagePreprocessor(own, self._tensor).prepare(image)
 
     def find(self, inputs: Sequence[NDArray[Any]]) -> list[Detections]:
@@ -136,19 +137,19 @@ def score_boxes(
 
     def read(one: Listed) -> tuple[ScoredPicture, NDArray[Any]] | BadData:
         try:
-            image = read_image(one.path)
-            height, width = image.shape[:2]
+            content = one.path.read_bytes()
+            image = decode_image(content, one.path.name)
+            width, height = image.size
             objects = objects_of(one.annotated, places, width, height, data)
         except BadData as error:
             return error
-        with one.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
         picture = ScoredPicture(one.annotated.file, one.row, (width, height), digest, objects, nothing)
         return picture, detector.prepare(image)
 
     size = BATCH if detector.size is not None else AHEAD
-    # The warnings that `read_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
+    # The warnings that decoding keeps quiet are quiet for all threads: each by itself would undo the other's.
     with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(DECODERS) as pool:
         following = [pool.submit(read, one) for one in listed[:size]]
         for start in range(0, len(listed), size):

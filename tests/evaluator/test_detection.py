@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
@@ -126,6 +127,17 @@ def official(one: Scene) -> COCOeval:
     return evaluation
 
 
+def drawn(one: Scene, pictures: NDArray[np.int64]) -> Scene:
+    """The scene of these of its pictures, each as often as it is named."""
+
+    def gathered(columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        places = [np.flatnonzero(columns[0] == picture) for picture in pictures]
+        number = np.repeat(np.arange(len(pictures)), [len(of) for of in places])
+        return [number, *(column[np.concatenate(places)] for column in columns[1:])]
+
+    return Scene(Truth(*gathered(one.truth)), Found(*gathered(one.found)), len(pictures), one.classes)
+
+
 TWELVE = ["map", "map50", "map75", "map_small", "map_medium", "map_large"]
 TWELVE += ["ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"]
 
@@ -160,15 +172,7 @@ def test_a_resample_is_what_pycocotools_finds_in_pictures_that_stand_there_as_of
     # all scores differ: in which order pycocotools takes ties depends on the pictures' order
     one = one._replace(found=one.found._replace(scores=one.found.scores - 1e-6 * np.arange(len(one.found.scores))))
     times = np.random.default_rng(seed).multinomial(12, np.full(12, 1 / 12))
-    drawn = np.repeat(np.arange(12), times)
-    truth = [np.flatnonzero(one.truth.picture == p) for p in drawn]
-    found = [np.flatnonzero(one.found.picture == p) for p in drawn]
-
-    def gathered(arrays: Any, places: list[Any]) -> list[Any]:
-        number = np.repeat(np.arange(len(drawn)), [len(of) for of in places])
-        return [number, *(array[np.concatenate(places)] for array in arrays[1:])]
-
-    again = Scene(Truth(*gathered(one.truth, truth)), Found(*gathered(one.found, found)), len(drawn), one.classes)
+    again = drawn(one, np.repeat(np.arange(12), times))
     ious = all_ious(())
     weighted = coco(match(one.truth, one.found, 12, one.classes, ious), ious, times[None, :].astype(np.float64))
     expected = coco_values(match(again.truth, again.found, 12, one.classes, ious))
@@ -338,6 +342,25 @@ def test_pictures_differ_so_boxes_of_one_picture_are_no_independent_samples() ->
     metric = one.estimates().metrics()[1]["recall_50"]["0"]
     assert metric.value == 0.5 and metric.low is not None and metric.high is not None
     assert (metric.high - metric.low) / 2 == pytest.approx(1.96 * 0.5 / np.sqrt(40), rel=0.1)
+
+
+def test_intervals_hold_what_many_more_pictures_give() -> None:
+    """Percentiles alone would miss low: an average precision of few pictures is too high."""
+    world = by_chance(1, pictures=1500)
+    world = world._replace(
+        found=world.found._replace(scores=world.found.scores - 1e-7 * np.arange(len(world.found.scores)))
+    )
+    ious = all_ious(())
+    values = coco_values(match(world.truth, world.found, world.pictures, world.classes, ious))
+    random = np.random.default_rng(0)
+    held = {"map": 0, "map50": 0}
+    for _ in range(50):
+        metrics = drawn(world, random.integers(0, world.pictures, 40)).estimates().metrics()[0]
+        for name in held:
+            metric, true = metrics[name], float(np.nanmean(values[name[1:]]))
+            assert metric.low is not None and metric.high is not None
+            held[name] += metric.low <= true <= metric.high
+    assert all(number >= 45 for number in held.values()), held
 
 
 def test_counts_are_of_objects_and_of_detections_from_the_threshold_on() -> None:
