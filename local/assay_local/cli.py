@@ -64,6 +64,18 @@ examples:
   assay validate --model model.tar.gz --map s3://lake/birds=./copy-of-birds --usd-per-hour 0.23
 """
 
+INIT_DESCRIPTION = """\
+Writes a policy for a model and its data. What both show is read: signature, header, label column, classes. What they do
+not show is tried on 100 samples: each scaling of pictures, each reading of the labels. What it rests on stands beside
+each line, and what could not be guessed is said.
+"""
+
+INIT_EXAMPLES = """\
+examples:
+  assay init birds/7/model.tar.gz birds/photos/        with a CSV beside the pictures, or a folder a class
+  assay init model.keras test.parquet -o houses.yaml
+"""
+
 REJUDGE_DESCRIPTION = """\
 Decides a run again from the numbers that it left behind: no job, no model, no data. For a gate that was set too high
 or too low, or a policy that is being thought about.
@@ -220,6 +232,30 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--debug", action="store_true", help="show logs and tracebacks")
     check.set_defaults(action=validate)
 
+    begin = commands.add_parser(
+        "init",
+        help="write a policy for a model and its data",
+        description=INIT_DESCRIPTION,
+        epilog=INIT_EXAMPLES,
+        **RAW,
+    )
+    begin.add_argument("model", type=Path, metavar="ARCHIVE", help="the model, as for `assay run`")
+    begin.add_argument(
+        "data",
+        type=Path,
+        metavar="DATA",
+        help="a folder of pictures, or a file (or folder) of CSV, JSON Lines, Parquet",
+    )
+    begin.add_argument(
+        "-o", "--output", type=Path, default=Path("assay.yaml"), metavar="FILE", help="what is written (%(default)s)"
+    )
+    begin.add_argument(
+        "--annotations", type=Path, metavar="FILE", help="the CSV or COCO file of the pictures, where several could be"
+    )
+    begin.add_argument("--force", action="store_true", help="replace a file that is there")
+    begin.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+    begin.set_defaults(action=init)
+
     again = commands.add_parser(
         "rejudge",
         help="decide a run again, by another policy",
@@ -292,6 +328,16 @@ def validate(options: argparse.Namespace) -> int:
     from assay_local.validate import Options, validate
 
     return validate(Options(options.policy, options.model, dict(options.map), options.usd_per_hour), Console())
+
+
+def init(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+    from assay_local.init import Options, init
+
+    return init(
+        Options(options.model, options.data, options.output, options.annotations, options.force),
+        Console(),
+    )
 
 
 def rejudge(options: argparse.Namespace) -> int:

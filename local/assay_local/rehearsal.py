@@ -21,10 +21,13 @@ from assay.evaluation import EvaluationReport
 from assay.policy import Clusters, Data, Policy
 from assay_local.rehearsed import Rehearsed
 from evaluator import images_job
+from evaluator.boxes_data import read_boxes
+from evaluator.boxes_score import find_listed
 from evaluator.labels import resolve_labels
 from evaluator.outputs import Outputs
 from evaluator.program import read_run_of, report_of
 from evaluator.request import Request
+from evaluator.scored import Unreadable
 from evaluator.slices import column_of, declared_parts
 from explainer.baseline import MOST_CLUSTERS
 from explainer.shapley.plan import default_samples
@@ -41,6 +44,8 @@ MORE = 20_000
 MORE_SECONDS = 6.0
 """What that may take at most, by what the first ones took."""
 IMAGE_COALITIONS = 500
+MOST_PICTURES = 1 << 62
+"""No limit: the job itself says when too many cannot be read."""
 
 
 class Looked(NamedTuple):
@@ -89,6 +94,11 @@ def look(request: Request) -> Looked:
         places = np.array([annotation.row for annotation in pictures.annotations], dtype=np.int64)
         labels = np.array([annotation.label for annotation in pictures.annotations], dtype=object)
         return Looked(len(places), places, labels, pictures.names, pictures.data)
+    if policy.task == "object_detection":
+        every = Unreadable(MOST_PICTURES)
+        listed = find_listed(read_boxes(request.annotations, policy.data), request.dataset, every)
+        places = np.array([one.row for one in listed], dtype=np.int64)
+        return Looked(len(listed) + every.count, places, np.full(len(listed), "", dtype=object), {}, policy.data)
     regresses = policy.task == "tabular_regression"
     table = open_table(data_files(request.dataset), policy.data, numeric_label=regresses)
     batches = [(batch.rows, batch.columns[table.label]) for batch in table.batches(columns={table.label})]

@@ -71,9 +71,10 @@ def validate(options: Options, console: Console) -> int:
             if place is not None:
                 job.put(name, place)
         checked = None not in places.values()
-        if options.model is not None:
+        asked_here = policy.model.predictor == "in_process"
+        if options.model is not None and asked_here:
             job.put_archive(archive_of(options.model, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
-        task = Task("rehearsal" if options.model else "data")
+        task = Task("rehearsal" if options.model and asked_here else "data")
         with console.following(task.steps), task:
             job.run("assay_local.rehearsal", task)
             task.detail = ""
@@ -185,9 +186,10 @@ def tell(
 ) -> None:
     console.say()
     lines = [("policy", f"{options.policy}: {policy.task}")]
-    lines += [("data", line) for line in data_lines(policy, found, checked)]
+    lines += zip(("data", "classes"), data_lines(policy, found, checked), strict=False)
     if found.model is None:
-        lines.append(("model", "not checked: say which with --model"))
+        why = "say which with --model" if policy.model.predictor == "in_process" else "it is asked through an endpoint"
+        lines.append(("model", f"not checked: {why}"))
     else:
         lines.append(("model", model_line(found.model)))
     if found.report is not None:
@@ -218,7 +220,7 @@ def data_lines(policy: Policy, found: Rehearsed, checked: bool) -> Iterator[str]
     if len(counts) > 1:
         listed = sorted(counts.items(), key=lambda pair: pair[1]) if len(counts) > MOST_CLASSES else counts.items()
         shown = ", ".join(f"{name} {count:,}" for name, count in list(listed)[:MOST_CLASSES])
-        yield shown if len(counts) <= MOST_CLASSES else f"the smallest: {shown}"
+        yield shown if len(counts) <= MOST_CLASSES else f"the smallest {shown}"
 
 
 def model_line(model: ModelFacts) -> str:

@@ -64,7 +64,7 @@ def test_a_policy_and_its_data_are_checked_without_a_model(assay: Assay, tmp_pat
     code, out, err = assay("--policy", pictures(tmp_path))
     assert (code, err) == (0, "")
     assert "  data       90 samples of 3 classes\n" in out
-    assert "  data       1 30, 2 30, 3 30\n" in out
+    assert "  classes    1 30, 2 30, 3 30\n" in out
     assert "  model      not checked: say which with --model" in out
     assert out.endswith("\nValid, as far as it was checked.\n")
 
@@ -122,7 +122,7 @@ def test_rows_and_their_columns_are_checked(assay: Assay, tmp_path: Path) -> Non
     file.write_text("task: tabular_classification\ndata: {source: test.csv, label_base: 0}\n")
     code, out, _ = assay("--policy", file)
     assert code == 0
-    assert "  data       20 samples of 2 classes\n  data       0 10, 1 10\n" in out
+    assert "  data       20 samples of 2 classes\n  classes    0 10, 1 10\n" in out
     file.write_text("task: tabular_classification\ndata: {source: test.csv, label: income}\n")
     code, _, err = assay("--policy", file)
     assert code == 2
@@ -288,7 +288,7 @@ def test_a_model_is_tried_on_a_few_samples(assay: Assay, tmp_path: Path, model: 
     )
     code, out, err = assay("--policy", policy, "--model", model)
     assert (code, err) == (0, "")
-    assert "  data       wren 30, robin 30, owl 30\n" in out
+    assert "  classes    wren 30, robin 30, owl 30\n" in out
     assert "Keras by" in out and "4 × 4 × 1 float32 →" in out
     assert "  tried      40 samples, evaluated and measured, accuracy 1.00 on them\n" in out
     assert "  · accuracy, at least 0.9: passes from 87 of 90 right, fails up to 75; at 0.93 you need 390\n" in out
