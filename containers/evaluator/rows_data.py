@@ -16,7 +16,7 @@ from assay.policy import ModelOptions, Policy
 from evaluator.checks import PROBE
 from evaluator.scored import Coder, Room, Samples, Scored, Unreadable
 from job.progress import Progress
-from model.endpoint import Endpoint
+from model.endpoint import IN_FLIGHT, MAX_RECORDS, Endpoint
 from model.features import Features
 from model.load import Model
 from model.table_files import data_files
@@ -55,6 +55,8 @@ class Asked:
     """(n, outputs), transformed as the policy says."""
     labels_only: bool = False
     """1 is the class that was answered, 0 are the others: the model has no scores."""
+    batch: int = BATCH
+    """Rows a call: fewer where they take seconds, so that it is told how far the job is."""
 
 
 def ask_about(table: Table, model: Model | Endpoint, options: ModelOptions) -> Asked:
@@ -70,7 +72,7 @@ def ask_about(table: Table, model: Model | Endpoint, options: ModelOptions) -> A
         def ask_endpoint(batch: Batch) -> NDArray[np.float64]:
             return transform(model.predict({name: _for_endpoint(batch, name) for name in table.features}))
 
-        return Asked(table.features, (), ask_endpoint, model.labels_only)
+        return Asked(table.features, (), ask_endpoint, model.labels_only, IN_FLIGHT * MAX_RECORDS)
     features = Features(model.inputs, table.features, table.types, options.inputs)
 
     def ask(batch: Batch) -> NDArray[np.float64]:
@@ -112,7 +114,7 @@ def score_rows(
     rows = table.survey.rows
     gathered = _Gathered(table, rows if only is None else len(only), keep)
     columns = {*asked.used, *keep, *filter(None, (table.label, table.id, table.weight))}
-    for batch in table.batches(BATCH, columns, only):
+    for batch in table.batches(asked.batch, columns, only):
         unreadable.add(*batch.problems)
         if len(batch.rows):
             gathered.add(batch, asked.scores(batch))

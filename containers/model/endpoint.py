@@ -214,9 +214,14 @@ def answered(error: Exception) -> tuple[str, int, str]:
 
 
 def runtime_client(region: str | None = None) -> SageMakerRuntimeClient:
-    """boto3's client, which does not try again by itself: `Endpoint` does, and knows what is worth it."""
+    """boto3's client, which does not try again by itself: `Endpoint` does, and knows what is worth it.
+
+    Raises:
+        BadSettings: no region is given, here or in the environment.
+    """
     import boto3  # half a second, and only for endpoints
     from botocore.config import Config
+    from botocore.exceptions import NoRegionError
 
     config = Config(
         connect_timeout=5,
@@ -224,4 +229,7 @@ def runtime_client(region: str | None = None) -> SageMakerRuntimeClient:
         retries={"total_max_attempts": 1},
         max_pool_connections=IN_FLIGHT,
     )
-    return boto3.client("sagemaker-runtime", region_name=region, config=config)
+    try:
+        return boto3.client("sagemaker-runtime", region_name=region, config=config)
+    except NoRegionError as error:
+        raise BadSettings("in which region is the endpoint? Outside a SageMaker job AWS_DEFAULT_REGION says") from error

@@ -24,12 +24,11 @@ def open_endpoint(options: ModelOptions, labels: Mapping[str, int] | None, folde
 
     Raises:
         BadPolicy: nothing says what a shadow endpoint runs on.
-        BadSettings: one is needed, and this is no SageMaker job.
+        BadSettings: one is needed, and this is no SageMaker job; or nothing says in which region.
     """
     job = described_job(folders)
-    client = runtime_client(None if job is None else job.region)
     if options.endpoint_name is not None:
-        yield Endpoint(options.endpoint_name, options, labels, client)
+        yield Endpoint(options.endpoint_name, options, labels, runtime_client(None if job is None else job.region))
         return
     if job is None:
         raise BadSettings(f"no {folders.config}: only a SageMaker job makes an endpoint; say model.endpoint_name")
@@ -37,4 +36,4 @@ def open_endpoint(options: ModelOptions, labels: Mapping[str, int] | None, folde
     if instance_type is None:
         raise BadPolicy("say model.instance_type: the job has several to choose from, its endpoint needs one")
     with shadow_endpoint(job.name, instance_type, sagemaker_client(job.region)) as name:
-        yield Endpoint(name, options, labels, client)
+        yield Endpoint(name, options, labels, runtime_client(job.region))

@@ -35,7 +35,8 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "explain.baseline by address (built: rows, clusters)"
     if policy.explain.pdp:
         yield "explain.pdp"
-    if policy.explain.max_cost is not None:
+    # through an endpoint nothing is explained yet, so nothing is spent
+    if policy.explain.max_cost is not None and model.predictor == "in_process":
         yield "explain.max_cost"
     if not tabular and isinstance(policy.explain.baseline, Clusters):
         yield "explain.baseline clusters for images (built: white noise)"
