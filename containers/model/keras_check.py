@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from assay.errors import BadModel
@@ -30,11 +33,16 @@ def check_keras_file(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as members:
             _check_declared(sum(member.file_size for member in members.infolist()), size)
+            damaged = members.testzip()
+            if damaged is not None:
+                raise BadModel(f"{shown(damaged)} in it is damaged")
             for name in members.namelist():
                 if name.endswith((".h5", ".hdf5")):
-                    with members.open(name) as weights:
+                    # HDF5 reads back and forth, which in an archive means from the start each time
+                    with members.open(name) as packed, TemporaryFile(dir=file.parent) as weights:
+                        shutil.copyfileobj(packed, weights)
                         _check_hdf5(weights, size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise BadModel(f"no .keras file: {error}") from error
 
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -609,6 +610,26 @@ def test_a_keras_file_that_unpacks_to_a_thousand_times_its_size_is_refused(tmp_p
         file.writestr("assets/evil.txt", bytes(64 * 1024 * 1024))
     with pytest.raises(BadModel, match=r"declares 67,1.* bytes of content, the file has [0-9]{2},[0-9]{3};"):
         load_model(tmp_path)
+
+
+@tensorflow
+@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_part_of_a_keras_file_is_the_uploaders_error(tmp_path: Path, member: str, packed: int) -> None:
+    keras_model(tmp_path / "plain.zip.keras")
+    (tmp_path / "in").mkdir()
+    with (
+        zipfile.ZipFile(tmp_path / "plain.zip.keras") as plain,
+        zipfile.ZipFile(tmp_path / "in/m.keras", "w", packed) as again,
+    ):
+        for name in plain.namelist():
+            again.writestr(name, plain.read(name))
+        start = again.getinfo(member).header_offset + 30 + len(member)
+    content = bytearray((tmp_path / "in/m.keras").read_bytes())
+    content[start + 20 : start + 40] = b"\xff" * 20
+    (tmp_path / "in/m.keras").write_bytes(content)
+    with pytest.raises(BadModel, match=rf"'m\.keras': ('{re.escape(member)}' in it is damaged|no \.keras file)"):
+        load_model(tmp_path / "in")
 
 
 @tensorflow
