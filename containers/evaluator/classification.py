@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -222,6 +223,8 @@ def _estimates(
             values[name] + (resampled[name] - middles[name]),
             name not in _LOWER,
             effective=None if name in _NOT_FROM_0_TO_1 else kish,
+            least=-1.0 if name in ("mcc", "kappa") else 0.0,
+            most=math.inf if name in _NOT_FROM_0_TO_1 else 1.0,
         )
     hits = {"accuracy": found.right.astype(np.float64)}
     hits |= {f"top_{k}_accuracy": top_k_hits(found.true, found.probabilities, k) for k in _tops(found)}
@@ -291,6 +294,8 @@ def _per_class(
                 reason,
                 effective=float(effective[name][number]),
                 rate=name in ("precision", "recall"),
+                least=0.0,
+                most=1.0,
             )
     return result
 

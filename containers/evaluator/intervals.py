@@ -17,14 +17,11 @@ ROWS = 100_000
 """Of more rows, the spread is measured on so many."""
 SEED = 0
 """The same rows give the same intervals, and two models on the same rows the same resamples."""
-_CHUNK = 4_000_000
-"""Weights held at a time: 16 MB."""
 _HELD = 800_000
 """Weights held at a time: 6 MB, which caches hold; four times as many took 1.3 times as long."""
 
 Array = NDArray[np.float64]
 Places = NDArray[np.int64]
-Weights = NDArray[np.int32]
 
 
 class Resamples:
@@ -125,6 +122,9 @@ class Estimate:
     """A plain rate of `effective` samples."""
     excess: float = 0.0
     """By how much the value may be too high at most, on average over samples of this size."""
+    least: float = -math.inf
+    """That such a number can be; so with `most`."""
+    most: float = math.inf
 
     def metric(self) -> Metric:
         """With its 95 % interval, which always holds the value itself."""
@@ -140,9 +140,12 @@ class Estimate:
         mean that there is none in the world. Then a number from 0 to 1 has Wilson's interval.
         """
         if self.effective and (self.rate or not _vary(self.resampled)):
-            low, high = wilson(min(max(self.value, 0.0), 1.0) * self.effective, self.effective)
-            return min(low, self.value), max(high, self.value)
-        return percentiles(self.value, self.resampled, self.excess)
+            bounds = wilson(min(max(self.value, 0.0), 1.0) * self.effective, self.effective)
+        elif (found := _percentiles(self.resampled)) is not None:
+            bounds = (max(found[0] - self.excess, self.least), min(found[1], self.most))
+        else:
+            return None
+        return min(bounds[0], self.value), max(bounds[1], self.value)
 
     @property
     def deviation(self) -> float | None:
@@ -162,32 +165,32 @@ def difference(ours: Estimate, champion: Estimate) -> Difference:
         if not math.isfinite(estimate.value):
             return Difference(reason=whose + estimate.reason, n=n, higher_is_better=better)
     value = ours.value - champion.value
-    low, high = None, None
+    bounds = None
     if ours.resampled.size and champion.resampled.size:
         resampled = ours.resampled - champion.resampled
+        bounds = _percentiles(resampled)
         if ours.effective and champion.effective and not _vary(resampled):
             effective = min(ours.effective, champion.effective)
             open_ = 1 - wilson(effective, effective)[0]
-            low, high = max(value - open_, -1.0), min(value + open_, 1.0)
-        else:
-            low, high = percentiles(value, resampled) or (None, None)
+            bounds = (max(value - open_, -1.0), min(value + open_, 1.0))
     return Difference(
-        ours=ours.value, champion=champion.value, value=value, low=low, high=high, n=n, higher_is_better=better
+        ours=ours.value,
+        champion=champion.value,
+        value=value,
+        low=None if bounds is None else min(bounds[0], value),
+        high=None if bounds is None else max(bounds[1], value),
+        n=n,
+        higher_is_better=better,
     )
 
 
-def percentiles(value: float, resampled: Array, excess: float = 0.0) -> tuple[float, float] | None:
-    """The middle 95 % of the resamples, widened to hold the value; None when no resample has a value.
-
-    excess: by how much value and resamples may be too high: the lower bound allows for it, down to 0.
-    """
+def _percentiles(resampled: Array) -> tuple[float, float] | None:
+    """The middle 95 %; None when no resample has a value."""
     finite = resampled[np.isfinite(resampled)]
     if not finite.size:
         return None
-    low, high = (float(bound) for bound in np.quantile(finite, [0.025, 0.975]))
-    if excess:
-        low = max(low - excess, 0.0)
-    return min(low, value), max(high, value)
+    low, high = np.quantile(finite, [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _vary(resampled: Array) -> bool:
@@ -228,53 +231,3 @@ def divide(a: NDArray[np.generic], b: NDArray[np.generic], otherwise: float = 0.
     shape = np.broadcast_shapes(top.shape, bottom.shape)
     result: Array = np.divide(top, bottom, out=np.full(shape, otherwise), where=bottom != 0)
     return result
-
-
-def bootstrap_interval(value: float, resampled: Array, n: int, best: float | None = None) -> tuple[float, float] | None:
-    """95 % percentile interval of a bootstrap, which always holds the value itself.
-
-    Args:
-        value: of the whole sample of n.
-        resampled: (resamples,); NaN where a resample has no value.
-        n: how many samples there are.
-        best: the most that the metric can be. When no resample misses it, none had a mistake in it, and the bootstrap
-            knows nothing of how likely one is; then the interval reaches as low as Wilson's of n right out of n.
-
-    Returns:
-        low and high; None when no resample has a value.
-    """
-    finite = resampled[np.isfinite(resampled)]
-    if not finite.size:
-        return None
-    low, high = (float(bound) for bound in np.quantile(finite, [0.025, 0.975]))
-    if best is not None and finite.min() > best - 1e-9:
-        low = best * wilson(n, n)[0]
-    return min(low, value), max(high, value)
-
-
-def resample_confusion(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Confusion matrices of resampled data, each true class keeping its size: (K, K) → (resamples, K, K)."""
-    drawn = np.zeros((RESAMPLES, *counts.shape), dtype=np.int64)
-    for true, row in enumerate(counts):
-        n = int(row.sum())
-        if n:
-            drawn[:, true] = rng.multinomial(n, row / n, size=RESAMPLES)
-    return drawn
-
-
-def resample_weights(strata: NDArray[np.int64], rng: np.random.Generator) -> Iterator[Weights]:
-    """How often each sample is drawn, in portions of resamples: (samples,) → (some resamples, samples) each.
-
-    strata: a number for each sample; each stratum keeps its size.
-    """
-    members = [np.flatnonzero(strata == stratum) for stratum in np.unique(strata)]
-    portion = max(1, _CHUNK // len(strata))
-    for start in range(0, RESAMPLES, portion):
-        size = min(portion, RESAMPLES - start)
-        weights = np.empty((size, len(strata)), dtype=np.int32)
-        for places in members:
-            n = len(places)
-            # one count for all resamples: each counts in numbers of its own
-            drawn = rng.integers(0, n, (size, n)) + n * np.arange(size)[:, None]
-            weights[:, places] = np.bincount(drawn.ravel(), minlength=size * n).reshape(size, n)
-        yield weights

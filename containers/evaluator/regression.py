@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,10 +57,17 @@ def estimate(true: Array, predicted: Array, weights: Array | None = None, most: 
     found = {}
     for name, (of_all,) in value.items():
         varied = np.concatenate([portion[name] for portion in portions]) if portions else np.full(RESAMPLES, np.nan)
-        found[name] = Estimate(float(of_all), len(true), of_all + (varied - middle[name]), _better(name), _EQUAL_LABELS)
+        found[name] = Estimate(
+            float(of_all),
+            len(true),
+            of_all + (varied - middle[name]),
+            _better(name),
+            _EQUAL_LABELS,
+            least=0.0 if _better(name) is False else -math.inf,
+            most=1.0 if name == "r2" else math.inf,
+        )
     nonzero = int((true != 0).sum())
-    mape = found["mape"]
-    found["mape"] = Estimate(mape.value, nonzero, mape.resampled, False, _ZEROS)
+    found["mape"] = replace(found["mape"], n=nonzero, reason=_ZEROS)
     errors = np.abs(predicted - true)
     median = quantile(true, weights, 0.5)
     for name, number in (

@@ -22,7 +22,7 @@ class Sums:
     """
 
     def __init__(self, groups: Places, size: int, values: Array) -> None:
-        self._groups, self._size, self._values = groups, size, values
+        self._groups, self._size, self._values = groups.astype(np.int32), size, values
 
     def __call__(self, times: Array | None) -> Array:
         """times: (rows, weightings) how often each row counts, None: once. (size, weightings)."""
@@ -40,5 +40,5 @@ class Sums:
         from scipy.sparse import csc_array  # a tenth of a second
 
         rows = len(self._groups)
-        index = self._groups.astype(np.int32)
-        return csc_array((self._values, index, np.arange(rows + 1, dtype=np.int32)), shape=(self._size, rows))
+        places = np.arange(rows + 1, dtype=np.int32)
+        return csc_array((self._values, self._groups, places), shape=(self._size, rows))

@@ -66,7 +66,7 @@ def too_sure(random: np.random.Generator, n: int, by: float) -> Classified:
     return Classified(true, predicted, np.where(said, scores[:, None], 1 - scores[:, None]), ("a", "b"), 0)
 
 
-@pytest.mark.parametrize(("by", "n"), [(0.0, 60), (0.02, 300), (0.1, 60), (0.1, 600), (0.3, 300)])
+@pytest.mark.parametrize(("by", "n"), [(0.0, 60), (0.02, 300), (0.1, 60), (0.3, 300)])
 def test_the_errors_interval_holds_the_truth_though_chance_raises_the_error(by: float, n: int) -> None:
     random = np.random.default_rng(0)
     covered, errors = 0, []

@@ -76,6 +76,22 @@ def test_a_part_keeps_small_strata_whole_and_varies_as_all_rows_would() -> None:
     assert (weights >= 0).all()
 
 
+def test_one_row_cannot_vary_and_classes_of_one_row_vary_by_their_shares() -> None:
+    assert not Resamples(np.array([3])).vary
+    resamples, weights = weights_of([2, 0, 1])
+    assert resamples.vary
+    assert weights.std(axis=1).min() > 0.3
+
+
+def test_a_bound_lies_where_such_a_number_can_be_though_a_part_is_a_little_off() -> None:
+    """The part's value may lie above that of all rows, and its best resamples then above 1."""
+    resampled = np.linspace(0.97, 1.01, RESAMPLES)
+    metric = Estimate(0.99, 9, resampled, effective=9.0, least=0.0, most=1.0).metric()
+    assert (metric.low, metric.high) == pytest.approx((0.971, 1))
+    metric = Estimate(0.01, 9, resampled - 0.98, effective=9.0, least=0.0, most=1.0).metric()
+    assert (metric.low, metric.high) == pytest.approx((0, 0.029))
+
+
 WATCHED = ("balanced_accuracy", "f1_macro", "mcc", "log_loss", "brier", "roc_auc", "pr_auc")
 
 
@@ -112,27 +128,27 @@ def test_the_spread_of_errors_measured_on_a_part_is_that_of_all_rows() -> None:
 def coverage(
     names: tuple[str, ...], draw: Callable[[np.random.Generator, int], Classified], n: int
 ) -> dict[str, float]:
-    """How many of 200 data sets have an interval that holds the world's value, which 400,000 samples tell."""
+    """How many of 150 data sets have an interval that holds the world's value, which 400,000 samples tell."""
     random = np.random.default_rng(1)
     truth = estimate(draw(random, 400_000), most=2).metrics
     inside = dict.fromkeys(names, 0)
-    for _ in range(200):
+    for _ in range(150):
         metrics, _ = measure(draw(random, n))
         for name in names:
             metric, value = metrics[name], truth[name].value
             assert metric.low is not None and metric.high is not None
             inside[name] += metric.low <= value <= metric.high
-    return {name: count / 200 for name, count in inside.items()}
+    return {name: count / 150 for name, count in inside.items()}
 
 
 def test_intervals_cover_at_their_rate() -> None:
-    """Within three standard errors of 95 % of 200."""
+    """Within three standard errors of 95 % of 150."""
     found = coverage((*WATCHED, "accuracy"), lambda random, n: world(random, n, 1.5), 300)
-    assert {name: rate for name, rate in found.items() if not 0.90 <= rate <= 0.995} == {}
+    assert {name: rate for name, rate in found.items() if not 0.895 <= rate <= 0.995} == {}
 
 
 def test_intervals_know_that_the_classes_shares_vary() -> None:
-    """One class of ten has most of the loss and all mistakes: with fixed shares 62 % and 58 % of the losses would hold the truth."""
+    """One class, a tenth, has most of the loss: with fixed shares 62 % and 58 % of the losses' held the truth."""
 
     def uneven(random: np.random.Generator, n: int) -> Classified:
         true = (random.random(n) < 0.1).astype(np.int64)
@@ -140,7 +156,7 @@ def test_intervals_know_that_the_classes_shares_vary() -> None:
         return Classified(true, (score > 0.5).astype(np.int64), np.stack([1 - score, score], axis=1), LABELS[:2], 1)
 
     found = coverage(("log_loss", "brier", "pr_auc"), uneven, 300)
-    assert {name: rate for name, rate in found.items() if not 0.90 <= rate <= 0.995} == {}
+    assert {name: rate for name, rate in found.items() if not 0.895 <= rate <= 0.995} == {}
 
 
 def test_intervals_of_weighted_samples_cover_at_their_rate() -> None:
@@ -151,7 +167,7 @@ def test_intervals_of_weighted_samples_cover_at_their_rate() -> None:
         return replace(found, weights=random.gamma(2, size=n) * found.confidence**2)
 
     found = coverage((*WATCHED, "accuracy"), weighted, 300)
-    assert {name: rate for name, rate in found.items() if not 0.90 <= rate <= 0.995} == {}
+    assert {name: rate for name, rate in found.items() if not 0.895 <= rate <= 0.995} == {}
 
 
 def test_intervals_of_errors_cover_at_their_rate() -> None:
@@ -164,13 +180,13 @@ def test_intervals_of_errors_cover_at_their_rate() -> None:
 
     truth = regression.estimate(*draw(1_000_000), most=2)
     inside = dict.fromkeys(names, 0)
-    for _ in range(200):
-        found = regression.measure(*draw(400))
+    for _ in range(150):
+        found = regression.measure(*draw(300))
         for name in names:
             low, high = found[name].low, found[name].high
             assert low is not None and high is not None
             inside[name] += low <= truth[name].value <= high
-    assert {name: count for name, count in inside.items() if not 0.90 <= count / 200 <= 0.995} == {}
+    assert {name: count for name, count in inside.items() if not 0.895 <= count / 150 <= 1} == {}
 
 
 def test_differences_on_the_same_rows_are_surer_than_of_two_samples_and_cover() -> None:
@@ -186,7 +202,7 @@ def test_differences_on_the_same_rows_are_surer_than_of_two_samples_and_cover() 
     large = [estimate(one, most=2).metrics for one in pair(400_000)]
     truth = {name: large[0][name].value - large[1][name].value for name in names}
     inside = dict.fromkeys(names, 0)
-    for _ in range(150):
+    for _ in range(100):
         ours, theirs = (estimate(one).metrics for one in pair(300))
         for name in names:
             found = difference(ours[name], theirs[name])
@@ -194,7 +210,7 @@ def test_differences_on_the_same_rows_are_surer_than_of_two_samples_and_cover() 
             inside[name] += found.low <= truth[name] <= found.high
             deviations = [one[name].deviation or 0.0 for one in (ours, theirs)]
             assert found.high - found.low < 0.8 * 2 * 1.96 * math.hypot(*deviations), name
-    assert {name: count for name, count in inside.items() if not 0.90 <= count / 150 <= 1} == {}
+    assert {name: count for name, count in inside.items() if not 0.88 <= count / 100 <= 1} == {}
 
 
 def test_a_models_difference_from_itself_is_none_but_not_known_to_be() -> None:
