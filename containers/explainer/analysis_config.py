@@ -244,6 +244,11 @@ class AnalysisConfig(_Part):
     """Ours alone: types that the values do not show, a number code that is a category."""
 
     @property
+    def predicted_column(self) -> str | int | None:
+        """Where the data itself holds predictions; None where they are a data set of their own."""
+        return None if self.predicted_label_dataset_uri is not None else self.predicted_label
+
+    @property
     def label_headers(self) -> tuple[str, ...] | None:
         headers = self.predictor and self.predictor.label_headers
         return tuple(str(header) for header in headers) if headers else None

@@ -9,24 +9,22 @@ from explainer.analysis_config import IMAGES, AnalysisConfig, Shap
 from explainer.table import KINDS
 
 DATASET_TYPES = (*KINDS, IMAGES)
-ANALYSES = ("shap",)
+ANALYSES = ("shap", "pdp", "pre_training_bias", "post_training_bias")
 
 
-def check_is_built(config: AnalysisConfig) -> Shap:
-    """What to explain, when all that this needs is built; names all that is not, and what stands in its place.
+def check_is_built(config: AnalysisConfig) -> None:
+    """Finds all that is asked for and not built, and says what stands in its place.
 
     An analysis that is not built beside one that is does not stop the job: it says so in its place in analysis.json.
 
     Raises:
         NotYet: nothing of what is asked for could be done.
     """
-    shap = config.methods.shap
-    if shap is None:
+    if not set(config.methods.asked) & set(ANALYSES):
         raise NotYet(reason(", ".join(config.methods.asked)))
-    missing = list(_missing(config, shap))
+    missing = list(_missing(config))
     if missing:
         raise NotYet("not yet: " + "; ".join(missing))
-    return shap
 
 
 def reason(method: str) -> str:
@@ -34,17 +32,24 @@ def reason(method: str) -> str:
     return f"not yet: {method}; supported are {', '.join(ANALYSES)}, report"
 
 
-def _missing(config: AnalysisConfig, shap: Shap) -> Iterator[str]:
+def _missing(config: AnalysisConfig) -> Iterator[str]:
     if config.dataset_type not in DATASET_TYPES:
         yield f"dataset_type {config.dataset_type}; supported are {', '.join(DATASET_TYPES)}"
+    if config.dataset_type == IMAGES and config.methods.shap is None:
+        yield f"{', '.join(config.methods.asked)} of images; supported is shap"
+    if config.methods.shap is not None:
+        yield from _missing_of_shap(config.methods.shap)
+    predictor = config.predictor
+    if predictor is not None:
+        for key in ("endpoint_name", "target_model", "time_series_predictor_config"):
+            if getattr(predictor, key) is not None:
+                yield f"predictor.{key}; supported are model_name and the job's input `model`, in process"
+
+
+def _missing_of_shap(shap: Shap) -> Iterator[str]:
     if shap.text_config is not None:
         yield "methods.shap.text_config; supported are numeric columns and images"
     if shap.features_to_explain is not None:
         yield "methods.shap.features_to_explain; supported is explaining all features"
     if shap.image_config is not None and shap.image_config.model_type != "IMAGE_CLASSIFICATION":
         yield f"image_config.model_type {shap.image_config.model_type}; supported is IMAGE_CLASSIFICATION"
-    predictor = config.predictor
-    if predictor is not None:
-        for key in ("endpoint_name", "target_model", "time_series_predictor_config"):
-            if getattr(predictor, key) is not None:
-                yield f"predictor.{key}; supported are model_name and the job's input `model`, in process"

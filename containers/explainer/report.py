@@ -12,9 +12,11 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from explainer.analysis import Results
+from explainer.curves import curve
 from explainer.rows import RowsExplained
 
-MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_IMAGES = 20, 12, 12, 60
+MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_IMAGES, MOST_CURVES, MOST_FACETS = 20, 12, 12, 60, 24, 40
 """What a page shows before it says how much more there is: it stays well under 10 MB, and readable."""
 FEATURES_OF_A_ROW = 8
 
@@ -42,15 +44,27 @@ Facts = Sequence[tuple[str, str]]
 """Names and values that stand above the results."""
 
 
-def rows_report(title: str, facts: Facts, explained: RowsExplained, chosen: Mapping[int, str]) -> str:
-    """The page for rows: what matters for each label, and what moved single predictions.
+def rows_report(title: str, facts: Facts, results: Results, chosen: Mapping[int, str]) -> str:
+    """The page for rows: what matters for each label, what moved single predictions, dependence and bias.
 
     Args:
         title: the page's.
         facts: what stands above.
-        explained: what was found.
+        results: of all analyses.
         chosen: row → why it was chosen to be shown; the first rows where none was.
     """
+    explained = results.rows
+    return _render(
+        title,
+        facts,
+        notes=[f"{name}: {error}" for name, error in results.failures.items()],
+        **({} if explained is None else _attributions(explained, chosen)),
+        curves=[curve(one, results.labels) for one in results.dependence[:MOST_CURVES]],
+        biases=_biases(results),
+    )
+
+
+def _attributions(explained: RowsExplained, chosen: Mapping[int, str]) -> dict[str, Any]:
     labels = [
         {
             "name": label,
@@ -61,19 +75,32 @@ def rows_report(title: str, facts: Facts, explained: RowsExplained, chosen: Mapp
     ]
     order = list(chosen) or range(len(explained.values))
     rows = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
-    return _render(
-        title,
-        facts,
-        labels=labels,
-        rows=rows,
-        agg_method=explained.agg_method,
-        representative=explained.representative,
-        more=_more(
+    return {
+        "labels": labels,
+        "rows": rows,
+        "agg_method": explained.agg_method,
+        "representative": explained.representative,
+        "more": _more(
             (len(explained.labels) - MOST_LABELS, "label"),
             (len(explained.features) - MOST_FEATURES, "feature"),
             (len(explained.values) - len(rows), "row"),
         ),
-    )
+    }
+
+
+def _biases(results: Results) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "label": bias.label, "positive": bias.positive, "facets": facets}
+        for title, bias in (("before training", results.before), ("after training", results.after))
+        if bias is not None
+        for facets in [
+            [
+                {"name": f"{column} = {value}", "metrics": metrics}
+                for column, found in bias.facets.items()
+                for value, metrics in found
+            ][:MOST_FACETS]
+        ]
+    ]
 
 
 def images_report(title: str, facts: Facts, heat_maps: Sequence[HeatMap], notes: Sequence[str]) -> str:
@@ -129,5 +156,6 @@ def _render(title: str, facts: Facts, **content: Any) -> str:
     )
     environment.filters["number"] = lambda value: f"{value:.3g}"
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
-    defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": ""}
+    defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": "", "more": ""}
+    defaults |= {"curves": [], "biases": [], "representative": 0}
     return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))

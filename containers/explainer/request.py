@@ -32,8 +32,13 @@ class Request:
     folders: Folders
     progress: Progress
     config: AnalysisConfig
-    shap: Shap
     job: JobConfig
+
+    @property
+    def shap(self) -> Shap:
+        """How attributions are asked for; only of a job that asks for them."""
+        assert self.config.methods.shap is not None
+        return self.config.methods.shap
 
     @property
     def dataset(self) -> Path:
@@ -91,11 +96,11 @@ def read_request(folders: Folders, progress: Progress) -> Request:
     config = read_analysis_config(file)
     for difference in refused_by_aws(json.loads(file.read_text(encoding="utf-8-sig"))):
         logger.warning("taken here, but AWS's Clarify would refuse it: %s", difference)
-    shap = not_yet.check_is_built(config)
+    not_yet.check_is_built(config)
     for method in config.methods.asked:
         if method not in not_yet.ANALYSES:
             logger.warning("%s", not_yet.reason(method))
-    return Request(folders, progress, config, shap, read_job_config(folders.config))
+    return Request(folders, progress, config, read_job_config(folders.config))
 
 
 @contextmanager

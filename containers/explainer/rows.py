@@ -42,6 +42,7 @@ class RowsExplained:
     """No value is an estimate."""
     model_calls: int
     """Synthetic rows the model was asked about."""
+    baseline_rows: int
 
     @property
     def max_gap(self) -> float:
@@ -103,6 +104,7 @@ def explain_table(
         representative=int(representative.sum()),
         exact=exact,
         model_calls=calls,
+        baseline_rows=len(baseline),
     )
 
 

@@ -1,16 +1,24 @@
-"""A job on rows: the table in, attributions out."""
+"""A job on rows: the table in, attributions, partial dependence and bias out."""
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.explanation import AssayAnalysis
-from explainer.analysis import ENGINE, analysis_json
+from assay.errors import AssayError, BadPolicy
+from assay.explanation import AssayAnalysis, BiasInterval
+from bias.selection import equal_to, kind_of, within
+from explainer.analyses import Analyses
+from explainer.analysis import ENGINE, Results, analysis_json
+from explainer.analysis_config import AnalysisConfig
 from explainer.baseline import row_baseline
-from explainer.coding import Coding, coding_of
+from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
+from explainer.coding import Coding, Columns, coding_of
+from explainer.dependence_job import FeatureDependence, dependences, features_of
 from explainer.outputs import explained_outputs, output_names
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
@@ -21,39 +29,152 @@ from explainer.table import Table, read_table
 from model.features import Features
 from model.load import Model
 
+SCORED_AT_ONCE = 8192
+"""Rows in one call of the model."""
+
+
+@dataclass(frozen=True)
+class RowsModel:
+    """The model as rows meet it."""
+
+    predict: Predict
+    """(rows, features), coded → (rows, outputs)."""
+    labels: tuple[str, ...]
+    """A name for each output."""
+
 
 def explain_rows(request: Request) -> None:
-    config, shap = request.config, request.shap
+    """All analyses that are asked for; one that fails says so in its place, and the job fails when none succeeds.
+
+    The model is loaded only when one of them asks it.
+    """
+    config, methods = request.config, request.config.methods
     table = read_table(request.dataset, config)
-    baseline = row_baseline(config, shap, table, request.resolve)
-    coding = coding_of(table.features, table.types, table.columns, baseline)
-    coded_baseline = coding.encode(baseline)
-    total = len(table)
-    samples = read_samples(request.samples_file)
-    counted = representative(samples, total)
-    with request.model() as (model, _):
-        predict, outputs = explained_outputs(scores_of(model, table, coding), coded_baseline[:1], config)
-        labels = output_names(config, table.meaning.label_name, outputs)
+    analyses = Analyses()
+    before = after = None
+    if methods.pre_training_bias is not None:
+        before = analyses.attempt("pre_training_bias", lambda: bias_before(request, table))
+    if methods.post_training_bias is not None and _brings_predictions(config):
+        after = analyses.attempt("post_training_bias", lambda: _after_by_data(request, table))
+    asked = [name for name in ("shap", "pdp") if getattr(methods, name) is not None]
+    if methods.post_training_bias is not None and not _brings_predictions(config):
+        asked.append("post_training_bias")
+    found = Results(before=before, after=after)
+    if asked:
+        found = _ask_model(request, table, analyses, asked, found)
+    analyses.check()
+    found = replace(found, failures=analyses.failures)
+    _write(request, table, found)
 
-        def advance(done: int) -> None:
-            request.progress.report("explaining", done, total, "rows")
 
-        with unexplainable():
-            explained = explain_table(
-                table, coding, coded_baseline, predict, labels, shap, representative=counted, advance=advance
+def _brings_predictions(config: AnalysisConfig) -> bool:
+    return config.predicted_label is not None or config.predicted_label_dataset_uri is not None
+
+
+def _after_by_data(request: Request, table: Table) -> BiasFound:
+    outcomes = outcomes_of(request.config, table, predicted_labels(request, table))
+    return bias_after(request, table, outcomes)
+
+
+def _ask_model(request: Request, table: Table, analyses: Analyses, asked: list[str], found: Results) -> Results:
+    """The analyses that need the model; what none of them can do without fails them all."""
+    config, methods = request.config, request.config.methods
+    with ExitStack() as stack:
+        try:
+            if config.predictor is None:
+                raise BadPolicy(f"predictor: missing; {' and '.join(asked)} have to ask the model")
+            baseline = None if methods.shap is None else row_baseline(config, methods.shap, table, request.resolve)
+            coding = coding_of(table.features, table.types, table.columns, *([] if baseline is None else [baseline]))
+            loaded, _ = stack.enter_context(request.model())
+            first = coding.encode({name: table.columns[name][:1] for name in table.features})
+            predict, outputs = explained_outputs(scores_of(loaded, table, coding), first, config)
+            model = RowsModel(predict, output_names(config, table.meaning.label_name, outputs))
+        except AssayError as error:
+            analyses.fail(asked, error)
+            return found
+        rows: RowsExplained | None = None
+        if baseline is not None:
+            rows = analyses.attempt("shap", lambda: _attributions(request, table, coding, baseline, model))
+        found = replace(found, rows=rows, labels=model.labels)
+        if methods.pdp is not None:
+            found = _depend(request, table, coding, model, analyses, found)
+        if "post_training_bias" in asked:
+            after = analyses.attempt(
+                "post_training_bias",
+                lambda: bias_after(request, table, outcomes_by_model(config, table, coding, model)),
             )
+            found = replace(found, after=after)
+    return found
 
+
+def _attributions(request: Request, table: Table, coding: Coding, baseline: Columns, model: RowsModel) -> RowsExplained:
+    samples, total = read_samples(request.samples_file), len(table)
+    counted = representative(samples, total)
+
+    def advance(done: int) -> None:
+        request.progress.report("explaining", done, total, "rows")
+
+    with unexplainable():
+        explained = explain_table(
+            table,
+            coding,
+            coding.encode(baseline),
+            model.predict,
+            model.labels,
+            request.shap,
+            representative=counted,
+            advance=advance,
+        )
     write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
-    if shap.save_local_shap_values:
+    if request.shap.save_local_shap_values:
         write_local_values(request.shap_folder / "out.csv", explained, table.meaning.joinsource, table.joinsource)
-    assay = AssayAnalysis(
-        engine=ENGINE, samples=total, model_calls=explained.model_calls, max_additivity_gap=explained.max_gap
-    )
-    request.write_text("analysis.json", analysis_json(config, table.features, explained, assay))
-    baseline_kind = "clusters of the data" if shap.baseline is None else "given rows"
-    above = facts(explained, f"{len(coded_baseline)} {baseline_kind}")
-    report = config.methods.report
-    request.write_text(f"{report.name}.html", rows_report(report.title, above, explained, why_chosen(samples)))
+    return explained
+
+
+def _depend(
+    request: Request, table: Table, coding: Coding, model: RowsModel, analyses: Analyses, found: Results
+) -> Results:
+    pdp = request.config.methods.pdp
+    assert pdp is not None
+    importance = None if found.rows is None else found.rows.importance
+    names = analyses.attempt("pdp", lambda: features_of(pdp, table, importance))
+    if names is None:
+        return replace(found, dependence_features=[str(name) for name in pdp.features or ()])
+
+    def all_of_them() -> list[FeatureDependence]:
+        result = []
+        with unexplainable():
+            for one in dependences(pdp, names, table, coding, model.predict):
+                result.append(one)
+                request.progress.report("measuring dependence", len(result), len(names), "features")
+        return result
+
+    return replace(found, dependence=analyses.attempt("pdp", all_of_them) or (), dependence_features=names)
+
+
+def outcomes_by_model(config: AnalysisConfig, table: Table, coding: Coding, model: RowsModel) -> Outcomes:
+    """What the model itself predicts of every row.
+
+    One score of a category is compared with `probability_threshold`; of several, the label of the highest counts.
+    """
+    outcomes = outcomes_of(config, table, None)
+    assert table.meaning.label is not None
+    labels = table.columns[table.meaning.label]
+    given = config.label_values_or_threshold or []
+    parts = []
+    for start in range(0, len(table), SCORED_AT_ONCE):
+        portion = {name: table.columns[name][start : start + SCORED_AT_ONCE] for name in table.features}
+        with unexplainable():
+            parts.append(np.asarray(model.predict(coding.encode(portion)), dtype=np.float64))
+    scores = np.concatenate(parts)
+    if scores.shape[1] > 1:
+        predicted = equal_to(np.array(model.labels, dtype=object)[scores.argmax(axis=1)], given)
+    elif kind_of(labels, given) == "continuous":
+        both = np.concatenate([labels.astype(np.float64), scores[:, 0]])
+        predicted = within(scores[:, 0], given, both, "label_values_or_threshold").rows
+    else:
+        predicted = scores[:, 0] >= config.probability_threshold
+    return replace(outcomes, predicted=predicted)
 
 
 def scores_of(model: Model, table: Table, coding: Coding) -> Predict:
@@ -72,13 +193,45 @@ def scores_of(model: Model, table: Table, coding: Coding) -> Predict:
     return predict
 
 
-def facts(explained: RowsExplained, baseline: str) -> tuple[tuple[str, str], ...]:
+def _write(request: Request, table: Table, found: Results) -> None:
+    """analysis.json and the report: last, so that whoever finds them finds all the rest."""
+    config, rows = request.config, found.rows
+    assay = AssayAnalysis(
+        engine=ENGINE,
+        samples=len(table),
+        model_calls=None if rows is None else rows.model_calls,
+        max_additivity_gap=None if rows is None else rows.max_gap,
+        bias=_intervals(found.before, found.after),
+    )
+    request.write_text("analysis.json", analysis_json(config, found, assay))
+    report = config.methods.report
+    chosen = why_chosen(read_samples(request.samples_file))
+    request.write_text(f"{report.name}.html", rows_report(report.title, facts(request, table, found), found, chosen))
+
+
+def _intervals(*found: BiasFound | None) -> dict[str, dict[str, BiasInterval]]:
+    result: dict[str, dict[str, BiasInterval]] = {}
+    for bias in found:
+        for column, facets in ({} if bias is None else bias.facets).items():
+            for value, metrics in facets:
+                known = result.setdefault(f"{column}={value}", {})
+                for one in metrics:
+                    if one.value is not None and one.low is not None and one.high is not None:
+                        known[one.name] = BiasInterval(value=one.value, low=one.low, high=one.high)
+    return result
+
+
+def facts(request: Request, table: Table, found: Results) -> tuple[tuple[str, str], ...]:
     """What stands above the report."""
+    rows = found.rows
+    common = (("Rows", f"{len(table):,}"), ("Features", f"{len(table.features):,}"))
+    if rows is None:
+        return common
+    kind = "clusters of the data" if request.shap.baseline is None else "given rows"
     return (
-        ("Rows", f"{len(explained.values):,}"),
-        ("Features", f"{len(explained.features):,}"),
-        ("Baseline", baseline),
-        ("Attributions", "exact" if explained.exact else "estimated"),
-        ("Model calls", f"{explained.model_calls:,}"),
-        ("Largest additivity gap", f"{explained.max_gap:.1g}"),
+        *common,
+        ("Baseline", f"{rows.baseline_rows} {kind}"),
+        ("Attributions", "exact" if rows.exact else "estimated"),
+        ("Model calls", f"{rows.model_calls:,}"),
+        ("Largest additivity gap", f"{rows.max_gap:.1g}"),
     )

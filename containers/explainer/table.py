@@ -139,7 +139,7 @@ def open_files(files: Sequence[Path], kind: Kind, config: AnalysisConfig) -> lis
         label=config.label if isinstance(config.label, str) else None,
         features=config.features,
     )
-    also = [config.predicted_label, config.joinsource_name_or_index, config.group_variable]
+    also = [config.predicted_column, config.joinsource_name_or_index, config.group_variable]
     also += [facet.name_or_index for facet in config.facet]
     try:
         opened = [open_file(file, data, kind, [name for name in also if isinstance(name, str)]) for file in files]
@@ -169,7 +169,7 @@ def _headers(file: Path, kind: Kind, config: AnalysisConfig) -> tuple[str, ...] 
 
 def _trailing(config: AnalysisConfig) -> int:
     """How many of the headers of JSON are no feature's."""
-    return (config.label is not None) + (config.predicted_label is not None)
+    return (config.label is not None) + (config.predicted_column is not None)
 
 
 def _numbered(file: Path) -> tuple[str, ...] | None:
@@ -183,29 +183,34 @@ def _numbered(file: Path) -> tuple[str, ...] | None:
     return tuple(f"column_{index}" for index in range(len(first)))
 
 
+def column_name(header: tuple[str, ...], key: str, name_or_index: str | int) -> str:
+    """A column by its name or its 0-based place; raises BadPolicy, in Clarify's own words, with those there are."""
+    if isinstance(name_or_index, str):
+        if name_or_index in header:
+            return name_or_index
+        if key == "label":
+            raise BadPolicy(f"Headers must contain label. Found no {name_or_index!r} among {', '.join(header)}")
+        raise BadPolicy(f"Feature names not found. {key}: {name_or_index!r} is not among {', '.join(header)}")
+    if not 0 <= name_or_index < len(header):
+        raise BadPolicy(
+            f"Feature names not found. {key}: index {name_or_index}, expected 0 to {len(header) - 1} "
+            f"for {_count(len(header), 'column')}"
+        )
+    return header[name_or_index]
+
+
 def find_meaning(header: tuple[str, ...], config: AnalysisConfig) -> Meaning:
     """Features are the columns that are nothing else: not the label, a prediction, an identifier, or excluded."""
 
     def name_of(key: str, name_or_index: str | int) -> str:
-        if isinstance(name_or_index, str):
-            if name_or_index in header:
-                return name_or_index
-            if key == "label":
-                raise BadPolicy(f"Headers must contain label. Found no {name_or_index!r} among {', '.join(header)}")
-            raise BadPolicy(f"Feature names not found. {key}: {name_or_index!r} is not among {', '.join(header)}")
-        if not 0 <= name_or_index < len(header):
-            raise BadPolicy(
-                f"Feature names not found. {key}: index {name_or_index}, expected 0 to {len(header) - 1} "
-                f"for {_count(len(header), 'column')}"
-            )
-        return header[name_or_index]
+        return column_name(header, key, name_or_index)
 
     def optional(key: str, name_or_index: str | int | None) -> str | None:
         return None if name_or_index is None else name_of(key, name_or_index)
 
     label = optional("label", config.label)
     joinsource = optional("joinsource_name_or_index", config.joinsource_name_or_index)
-    predicted = optional("predicted_label", config.predicted_label)
+    predicted = optional("predicted_label", config.predicted_column)
     others = {label, joinsource, predicted}
     others |= {name_of("excluded_columns", column) for column in config.excluded_columns}
     features = tuple(name for name in header if name not in others)

@@ -343,31 +343,6 @@ def test_a_mistake_in_the_configuration_is_the_jobs_message(rows: Any) -> None:
     assert rows.message.startswith("Unable to load analysis configuration as JSON.")
 
 
-def test_analyses_that_are_not_built_say_so_in_their_place(rows: Any) -> None:
-    methods = config()["methods"] | {
-        "pdp": {"features": ["width"], "grid_resolution": 10},
-        "pre_training_bias": {"methods": ["CI"]},
-        "post_training_bias": {"methods": "all"},
-    }
-    facet = [{"name_or_index": "width", "value_or_threshold": [1]}]
-    assert rows.run(config(methods=methods, facet=facet, label_values_or_threshold=["dear"])) == 0
-    analysis = rows.analysis
-    (pdp,) = analysis["explanations"]["pdp"]
-    assert pdp == {"feature_name": "width", "error": "not yet: pdp; supported are shap, report"}
-    before = analysis["pre_training_bias_metrics"]
-    assert (before["label"], before["label_value_or_threshold"]) == ("price", "dear")
-    ((before_facet,), (after_facet,)) = (
-        before["facets"]["width"],
-        analysis["post_training_bias_metrics"]["facets"]["width"],
-    )
-    assert before_facet["value_or_threshold"] == "1"
-    assert [metric["name"] for metric in before_facet["metrics"]] == ["CI"]
-    assert len(after_facet["metrics"]) == 13
-    assert after_facet["metrics"][0]["value"] is None
-    assert after_facet["metrics"][0]["error"].startswith("not yet: post_training_bias")
-    assert len(local_values(rows)) == 4
-
-
 def test_the_report_shows_names_literally_and_needs_nothing_beside_it(rows: Any) -> None:
     asked = config(headers=["<script>alert(1)</script>", "{{ 7 * 7 }}", "depth", "price", "assay_id"])
     asked["methods"]["report"] = {"name": "mine", "title": "Boxes & co"}

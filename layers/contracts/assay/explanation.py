@@ -26,6 +26,14 @@ class ImageExplanation(Foreign):
     additivity_gap: float | None = None
 
 
+class BiasInterval(Foreign):
+    """Of a bias metric, where its resamples have values; the metric itself stands in Clarify's place."""
+
+    value: float
+    low: float
+    high: float
+
+
 class AssayAnalysis(Foreign):
     """What our engine adds under the key `assay`, where Clarify's readers do not look."""
 
@@ -36,6 +44,8 @@ class AssayAnalysis(Foreign):
     max_additivity_gap: float | None = None
     """The largest |sum of attributions − (f(x) − f(baseline))| of all samples and outputs."""
     images: tuple[ImageExplanation, ...] = ()
+    bias: dict[str, dict[str, BiasInterval]] = {}
+    """`sex=Female` → metric → its 95 % interval."""
 
 
 class AnalysisReport(Foreign):

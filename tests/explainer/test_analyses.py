@@ -1,0 +1,221 @@
+"""Bias and partial dependence in a job, beside attributions or alone; an analysis that fails says so in its place."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+HEADERS = ["age", "sex", "income"]
+RNG = np.random.default_rng(0)
+AGE = RNG.integers(18, 70, 200)
+SEX = RNG.choice(["f", "m"], 200)
+INCOME = np.where(RNG.random(200) < np.where(SEX == "m", 0.6, 0.3), "high", "low")
+FACET = [{"name_or_index": "sex", "value_or_threshold": ["f"]}]
+
+
+def score(inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+    """Rises with age, more so for men."""
+    return np.asarray((inputs["age"] / 100 + 0.2 * (inputs["sex"] == "m"))[:, None])
+
+
+@pytest.fixture
+def people(job: Any, give_model: Any) -> Any:
+    lines = [f"{age},{sex},{income}" for age, sex, income in zip(AGE, SEX, INCOME, strict=True)]
+    (job.data / "people.csv").write_text("\n".join(lines) + "\n")
+    give_model(score, age="float32", sex="string")
+    return job
+
+
+def config(methods: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "dataset_type": "text/csv",
+        "headers": HEADERS,
+        "label": "income",
+        "label_values_or_threshold": ["high"],
+        "facet": FACET,
+        "methods": methods,
+        "predictor": {"model_name": "people"},
+    } | changes
+
+
+def metrics(analysis: dict[str, Any], stage: str, facet: str = "sex") -> dict[str, Any]:
+    (found,) = analysis[f"{stage}_training_bias_metrics"]["facets"][facet]
+    return {metric["name"]: metric for metric in found["metrics"]}
+
+
+def bring(job: Any, name: str, address: str, content: str) -> None:
+    """Another input of the job, from an S3 address."""
+    folder = job.root / f"processing/input/{name}"
+    folder.mkdir()
+    (folder / f"{name}.csv").write_text(content)
+    path = job.root / "config/processingjobconfig.json"
+    path.parent.mkdir(exist_ok=True)
+    given = json.loads(path.read_text())["ProcessingInputs"] if path.exists() else []
+    s3 = {"S3Uri": address, "LocalPath": f"/opt/ml/processing/input/{name}"}
+    path.write_text(json.dumps({"ProcessingInputs": [*given, {"InputName": name, "S3Input": s3}]}))
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_bias_before_training_needs_no_model(people: Any) -> None:
+    asked = config({"pre_training_bias": {"methods": "all"}})
+    del asked["predictor"]
+    assert people.run(asked) == 0, people.message
+    before = people.analysis["pre_training_bias_metrics"]
+    assert (before["label"], before["label_value_or_threshold"]) == ("income", "high")
+    found = metrics(people.analysis, "pre")
+    high = INCOME == "high"
+    assert found["DPL"]["value"] == pytest.approx(high[SEX == "m"].mean() - high[SEX == "f"].mean())
+    assert found["CDDL"]["error"] == "Group variable is empty or not provided"
+    interval = people.analysis["assay"]["bias"]["sex=f"]["DPL"]
+    assert interval["low"] < found["DPL"]["value"] < interval["high"]
+    assert people.calls == []
+
+
+def test_the_model_itself_is_asked_where_the_job_brings_no_predictions(people: Any) -> None:
+    assert people.run(config({"post_training_bias": {"methods": "all"}})) == 0, people.message
+    predicted = score({"age": AGE, "sex": SEX})[:, 0] >= 0.5
+    found = metrics(people.analysis, "post")
+    assert found["DPPL"]["value"] == pytest.approx(predicted[SEX == "m"].mean() - predicted[SEX == "f"].mean())
+    assert len(found) == 13
+
+
+def test_the_highest_of_several_scores_is_the_prediction(people: Any, give_model: Any) -> None:
+    give_model(lambda inputs: np.hstack([1 - score(inputs), score(inputs)]), age="float32", sex="string")
+    asked = config({"post_training_bias": {"methods": ["DPPL"]}}, predictor={"label_headers": ["low", "high"]})
+    assert people.run(asked) == 0, people.message
+    predicted = score({"age": AGE, "sex": SEX})[:, 0] > 0.5
+    value = metrics(people.analysis, "post")["DPPL"]["value"]
+    assert value == pytest.approx(predicted[SEX == "m"].mean() - predicted[SEX == "f"].mean())
+
+
+PREDICTED = np.where(AGE > 45, "high", "low")
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("joined", [False, True])
+def test_predictions_come_from_a_data_set_of_their_own(people: Any, joined: bool) -> None:
+    order = np.arange(200)[::-1] if joined else np.arange(200)
+    lines = [f"{place},{PREDICTED[place]}" if joined else PREDICTED[place] for place in order]
+    bring(people, "predictions", "s3://bucket/predictions.csv", "\n".join(lines) + "\n")
+    asked = config(
+        {"post_training_bias": {"methods": ["DPPL"]}},
+        predicted_label_dataset_uri="s3://bucket/predictions.csv",
+        predicted_label_headers=["id", "said"] if joined else ["said"],
+    )
+    if joined:
+        rows = [f"{a},{s},{i},{n}" for n, (a, s, i) in enumerate(zip(AGE, SEX, INCOME, strict=True))]
+        (people.data / "people.csv").write_text("\n".join(rows) + "\n")
+        asked |= {"headers": [*HEADERS, "id"], "joinsource_name_or_index": "id", "predicted_label": "said"}
+    assert people.run(asked) == 0, people.message
+    said = PREDICTED == "high"
+    value = metrics(people.analysis, "post")["DPPL"]["value"]
+    assert value == pytest.approx(said[SEX == "m"].mean() - said[SEX == "f"].mean())
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_facets_come_from_a_data_set_of_their_own(people: Any) -> None:
+    bring(people, "facets", "s3://bucket/facets.csv", "\n".join(np.where(AGE > 40, "old", "young")) + "\n")
+    asked = config(
+        {"pre_training_bias": {"methods": ["CI"]}},
+        facet_dataset_uri="s3://bucket/facets.csv",
+        facet_headers=["group"],
+        facet=[{"name_or_index": "group", "value_or_threshold": ["old"]}],
+    )
+    assert people.run(asked) == 0, people.message
+    old = (AGE > 40).sum()
+    assert metrics(people.analysis, "pre", "group")["CI"]["value"] == pytest.approx((200 - 2 * old) / 200)
+
+
+def test_dependence_follows_the_model(people: Any) -> None:
+    asked = config({"pdp": {"features": ["age", "sex"], "grid_resolution": 5}})
+    assert people.run(asked) == 0, people.message
+    age, sex = people.analysis["explanations"]["pdp"]
+    assert (age["feature_name"], age["data_type"]) == ("age", "numerical")
+    men = (SEX == "m").mean()
+    expected = np.array(age["feature_values"]) / 100 + 0.2 * men
+    np.testing.assert_allclose(age["model_predictions"], [expected], rtol=1e-6)
+    assert sum(age["data_distribution"]) == pytest.approx(1)
+    assert (sex["data_type"], sex["feature_values"]) == ("categorical", ["f", "m"])
+    assert sex["model_predictions"][0][1] - sex["model_predictions"][0][0] == pytest.approx(0.2)
+    assert sex["label_headers"] == ["income"]
+
+
+def test_the_most_important_features_are_taken_where_none_is_named(people: Any) -> None:
+    asked = config({"shap": {"baseline": [[40, "f"]]}, "pdp": {"grid_resolution": 3, "top_k_features": 1}})
+    assert people.run(asked) == 0, people.message
+    (only,) = people.analysis["explanations"]["pdp"]
+    values = people.analysis["explanations"]["kernel_shap"]["income"]["global_shap_values"]
+    assert only["feature_name"] == max(values, key=values.__getitem__)
+
+
+def test_an_analysis_that_fails_says_so_in_its_place_and_the_others_go_on(people: Any) -> None:
+    asked = config(
+        {
+            "shap": {"baseline": [[40, "f"]]},
+            "pdp": {"features": ["height"], "grid_resolution": 3},
+            "pre_training_bias": {"methods": ["CI"]},
+        },
+        facet=[{"name_or_index": "height", "value_or_threshold": [1]}],
+    )
+    assert people.run(asked) == 0, people.message
+    analysis = people.analysis
+    assert "kernel_shap" in analysis["explanations"]
+    (pdp,) = analysis["explanations"]["pdp"]
+    assert pdp["feature_name"] == "height"
+    assert pdp["error"].startswith("Feature names not found. methods.pdp.features: 'height' is not among age, sex")
+    (facet,) = analysis["pre_training_bias_metrics"]["facets"]["height"]
+    (ci,) = facet["metrics"]
+    assert (ci["name"], ci["description"], ci["value"]) == ("CI", "Class Imbalance (CI)", None)
+    assert ci["error"].startswith("Unable to locate the facet.")
+    page = (people.output / "report.html").read_text()
+    assert "Unable to locate the facet." in page
+
+
+def test_bias_is_told_where_the_model_cannot_be_asked(people: Any, give_model: Any) -> None:
+    give_model(lambda batch: batch, 7)
+    asked = config({"shap": {"baseline": [[40, "f"]]}, "pre_training_bias": {"methods": ["CI"]}})
+    assert people.run(asked) == 0, people.message
+    assert people.analysis["explanations"]["error"].startswith("the model expects 7 features, the data has 2")
+    assert metrics(people.analysis, "pre")["CI"]["value"] is not None
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"label": None}, r"^Headers must contain label\."),
+        ({"label_values_or_threshold": []}, "Positive label values or thresholds are empty for Label column"),
+        ({"facet": []}, "^facet: missing"),
+        (
+            {"label_values_or_threshold": ["none"], "predicted_label": "age"},
+            "^No Label values are present in the predicted Label Column",
+        ),
+    ],
+)
+def test_a_job_fails_when_none_of_its_analyses_succeeds(people: Any, changes: dict[str, Any], says: str) -> None:
+    stage = "post_training_bias" if "predicted_label" in changes else "pre_training_bias"
+    asked = config({stage: {"methods": "all"}}) | changes
+    assert people.run({key: value for key, value in asked.items() if value is not None}) == 1
+    assert re.search(says, people.message), people.message
+    assert not (people.output / "analysis.json").exists()
+
+
+def test_the_page_shows_curves_and_metrics(people: Any) -> None:
+    asked = config(
+        {
+            "shap": {"baseline": [[40, "f"]]},
+            "pdp": {"features": ["age", "sex"], "grid_resolution": 5},
+            "pre_training_bias": {"methods": "all"},
+            "post_training_bias": {"methods": "all"},
+        }
+    )
+    assert people.run(asked) == 0, people.message
+    page = (people.output / "report.html").read_text()
+    assert page.count("<svg") == 2
+    for said in ("Bias before training", "Bias after training", "sex = f", "Disparate Impact (DI)"):
+        assert said in page
