@@ -216,11 +216,7 @@ class _JsonLines:
 
     def _columns_of(self, record: Any) -> list[str]:
         """What a record has: its features, its other single values, then what is found by an expression."""
-        values = self._named_values(record)
-        single = [name for name, value in values.items() if _is_single(value)]
-        if isinstance(record, dict):
-            single += [name for name, found in self._named.items() if name not in values and found.search(record)]
-        return single
+        return [name for name, value in self._values(record).items() if _is_single(value)]
 
     def portions(self) -> Iterator[Portion]:
         lines = enumerate(self._lines())
@@ -240,14 +236,18 @@ class _JsonLines:
 
     def _cells(self, record: Any) -> list[str | None]:
         """A record's values in the order of the header; ValueError says what is wrong with it."""
+        values = self._values(record)
+        cells = [values.get(name) for name in self.header]
+        return [cell if type(cell) is str else _cell(cell, name) for cell, name in zip(cells, self.header, strict=True)]
+
+    def _values(self, record: Any) -> dict[str, Any]:
+        """A record's values by their column, those too that an expression finds in it."""
         values = self._named_values(record)
-        cells = []
-        for name in self.header:
-            if name not in values and name in self._named:
-                cells.append(_cell(self._named[name].search(record), name))
-            else:
-                cells.append(_cell(values.get(name), name))
-        return cells
+        if isinstance(record, dict) and not self._named.keys() <= values.keys():
+            for name in self._named.keys() - values.keys():
+                if (found := self._named[name].search(record)) is not None:
+                    values = {**values, name: found}
+        return values
 
     def _named_values(self, record: Any) -> dict[str, Any]:
         """A record's values by their column; its features come first, and count more than a key of the same name."""
@@ -373,13 +373,11 @@ def _is_single(value: Any) -> bool:
 
 def _cell(value: Any, name: str) -> str | None:
     """A value as text, as it stands in JSON; raises ValueError when it is no single one."""
+    if isinstance(value, (int, float)):
+        return repr(value) if value is not True and value is not False else str(value).lower()
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if not _is_single(value):
-        raise ValueError(f"{name} is {_shown(value)}, expected a single value")
-    return repr(value)
+    raise ValueError(f"{name} is {_shown(value)}, expected a single value")
 
 
 def _shown(value: Any) -> str:

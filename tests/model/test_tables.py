@@ -236,6 +236,18 @@ def test_json_lines_find_features_and_label_by_expressions(tmp_path: Path) -> No
     ]
 
 
+def test_a_label_of_0_inside_a_record_is_a_label(tmp_path: Path) -> None:
+    path = lines(
+        tmp_path / "x.jsonl", '{"a": 1, "truth": {"y": 0}}', '{"a": 2, "truth": {"y": 0}}', "[1, 2]", '{"a": 3}'
+    )
+    table = open_table([path], data(label="truth.y"))
+    assert whole(table).columns["truth.y"].tolist() == ["0", "0"]
+    assert table.survey.problems == [
+        "x.jsonl, line 3: its 2 values have no names: say data.headers",
+        "x.jsonl, line 4: truth.y has no value",
+    ]
+
+
 def test_json_records_may_be_arrays_or_nest_their_features_in_an_object(tmp_path: Path) -> None:
     path = lines(tmp_path / "x.jsonl", '[1, "a", 0]', '[2, "b", 1]')
     table = open_table([path], data(headers=["n", "kind", "y"], label=2))
