@@ -24,7 +24,10 @@ DESCRIPTION = "Evaluates, explains and judges a machine-learning model, on an AW
 EXAMPLES = """\
 examples:
   assay demo                                           a model passes, a spoiled version of it fails
-  assay run model.tar.gz --policy assay.yaml           one's own model and data through the same chain
+  assay init model.tar.gz photos/                      a policy for one's own model and data
+  assay validate --model model.tar.gz                  what is wrong with it, what the data can decide, what it takes
+  assay run model.tar.gz --policy assay.yaml           model and data through the same chain
+  assay rejudge assay-results/runs/birds/<run> --policy stricter.yaml
 """
 
 RUN_DESCRIPTION = """\
@@ -174,8 +177,14 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--open", action="store_true", help="open the report in a browser, where there is a display")
     common.add_argument("--debug", action="store_true", help="show logs and tracebacks")
 
-    one = commands.add_parser("demo", parents=[common], help="watch a model pass and a spoiled version of it fail")
-    one.description = "Trains a small digit classifier, uploads it to an embedded AWS, and shows what comes of it."
+    one = commands.add_parser(
+        "demo",
+        parents=[common],
+        help="watch a model pass and a spoiled version of it fail",
+        description="Trains a small digit classifier, uploads it to an embedded AWS, and shows what comes of it.",
+        epilog="examples:\n  assay demo --results shown --open\n",
+        **RAW,
+    )
     one.set_defaults(action=demo)
 
     other = commands.add_parser(
