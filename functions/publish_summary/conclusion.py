@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from assay.evaluation import Comparison, Difference, EvaluationReport, Finding, Metric, Slice
@@ -19,7 +19,7 @@ from publish_summary.importance import global_importance
 MOST_CHANGES = 50
 MOST_FLIPS = 20
 MOST_SLICES = 200
-TELLING = ("accuracy", "recall", "precision", "f1_macro", "roc_auc", "mae", "rmse", "r2")
+TELLING = ("accuracy", "recall", "precision", "roc_auc", "f1_macro", "mae", "rmse", "r2")
 """Metrics that say most of a slice, the first ones that it has."""
 MOST_TELLING = 4
 MOST_MISTAKES = 100
@@ -84,6 +84,7 @@ def comparison(evidence: Evidence, report: EvaluationReport) -> dict[str, object
             "changes": () if known is None else changes_of_reports(report, known),
             "not_compared": None if compared is None else compared.refused,
         }
+    asked = () if evidence.run.policy is None else asked_of_slices(evidence.run.policy)
     flips = None
     if compared.mended is not None and compared.broken is not None and compared.mcnemar_p is not None:
         flips = Flips(
@@ -93,15 +94,25 @@ def comparison(evidence: Evidence, report: EvaluationReport) -> dict[str, object
             mcnemar_p=compared.mcnemar_p,
             first=compared.flips[:MOST_FLIPS],
         )
-    return {"changes": tuple(sorted(_changes(compared), key=_by_weight)[:MOST_CHANGES]), "flips": flips}
+    return {"changes": tuple(sorted(_changes(compared, asked), key=_by_weight)[:MOST_CHANGES]), "flips": flips}
 
 
-def _changes(compared: Comparison) -> Iterator[Change]:
-    """What differs on the same samples."""
+def _changes(compared: Comparison, asked: Collection[str]) -> Iterator[Change]:
+    """What differs on the same samples; of slices in the metrics that say most, and those that are asked about."""
     scopes: list[tuple[str | None, str | None, str, Difference]] = [
-        *((None, None, name, one) for name, one in compared.metrics.items()),
-        *((of, None, name, one) for name, classes in compared.per_class.items() for of, one in classes.items()),
-        *((None, part, name, one) for part, metrics in compared.slices.items() for name, one in metrics.items()),
+        # micro-averages all are the accuracy, and of two classes the positive one's numbers are those of all
+        *((None, None, name, one) for name, one in compared.metrics.items() if not name.endswith("_micro")),
+        *(
+            (of, None, name, one)
+            for name, classes in compared.per_class.items()
+            for of, one in classes.items()
+            if one != compared.metrics.get(name)
+        ),
+        *(
+            (None, part, name, metrics[name])
+            for part, metrics in compared.slices.items()
+            for name in telling(metrics, asked)
+        ),
     ]
     for of, part, name, one in scopes:
         if one.ours is None or one.champion is None or not one.value or one.higher_is_better is None:
@@ -120,11 +131,19 @@ def _changes(compared: Comparison) -> Iterator[Change]:
 
 def slices(report: EvaluationReport, policy: Policy) -> Iterator[Slice]:
     """The slices with the metrics that say most, and those that gates on slices ask about."""
-    asked = [gate.metric for gate in policy.gates if gate.slice is not None]
     for one in report.slices[:MOST_SLICES]:
-        telling = [name for name in TELLING if name in one.metrics][:MOST_TELLING]
-        names = dict.fromkeys([*telling, *(name for name in asked if name in one.metrics)])
-        yield one.model_copy(update={"metrics": {name: one.metrics[name] for name in names}, "per_class": {}})
+        metrics = {name: one.metrics[name] for name in telling(one.metrics, asked_of_slices(policy))}
+        yield one.model_copy(update={"metrics": metrics, "per_class": {}})
+
+
+def asked_of_slices(policy: Policy) -> list[str]:
+    return [gate.metric for gate in policy.gates if gate.slice is not None]
+
+
+def telling(metrics: Collection[str], asked: Collection[str]) -> list[str]:
+    """Those of the metrics that say most of a slice, and those that are asked about."""
+    most = [name for name in TELLING if name in metrics][:MOST_TELLING]
+    return list(dict.fromkeys([*most, *(name for name in asked if name in metrics)]))
 
 
 def changes_of_reports(report: EvaluationReport, champion: EvaluationReport) -> tuple[Change, ...]:
@@ -158,10 +177,10 @@ def _compared(ours: dict[str, Metric], theirs: dict[str, Metric], of: str | None
         yield Change(metric=name, of=of, value=metric.value, champion=other.value, better=better)
 
 
-def _by_weight(change: Change) -> tuple[bool, float, str, str, str]:
-    """What chance does not explain comes first; then by size in proportion, since metrics have units of their own."""
+def _by_weight(change: Change) -> tuple[bool, bool, float, str, str, str]:
+    """What chance does not explain comes first, and slices last; else by size in proportion: metrics have units."""
     size = abs(change.value - change.champion) / max(abs(change.value), abs(change.champion))
-    return (change.by_chance, -size, change.metric, change.of or "", change.slice or "")
+    return (change.by_chance, change.slice is not None, -size, change.metric, change.of or "", change.slice or "")
 
 
 def findings(evidence: Evidence) -> Iterator[Finding]:

@@ -20,6 +20,8 @@ PICTURES_MAX = 4 << 20
 """Bytes of pictures in a page, before base64: one that opens at once, and that a mail may carry."""
 ROWS_MAX = 200
 """Rows of each table."""
+CHANGES_MAX = 12
+"""Differences from the champion that are seen at once; the others are folded away."""
 
 
 class Picture(NamedTuple):
@@ -44,6 +46,7 @@ def templates() -> Environment:
         "flips_in_words": flips_in_words,
         "metrics_of": metrics_of,
         "rows_max": ROWS_MAX,
+        "changes_max": CHANGES_MAX,
     }
     return environment
 
