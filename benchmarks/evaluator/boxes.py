@@ -21,7 +21,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPOSITORY / "containers"), str(REPOSITORY / "layers/contracts")]
 
 from evaluator.detection import COCO_IOUS, Found, Truth, coco, coco_values, estimate, find_errors, match  # noqa: E402
-from evaluator.intervals import percentiles  # noqa: E402
 
 SIDES = (12, 50, 140)
 """Of small, medium and large objects, in pixels."""
@@ -93,7 +92,7 @@ def coverage(samples: int = 200) -> None:
             estimates = estimate(matches, [str(k) for k in range(classes)], IOU, 0.5).of_all
             for name, value in true.items():
                 low, high = estimates[name].interval() or (1.0, 0.0)
-                plain_low, plain_high = percentiles(estimates[name].value, estimates[name].resampled) or (1.0, 0.0)
+                plain_low, plain_high = np.quantile(estimates[name].resampled, [0.025, 0.975])
                 held[name] += low <= value <= high
                 alone[name] += plain_low <= value <= plain_high
                 wide[name] += (high - low) / samples

@@ -387,6 +387,8 @@ def estimate(
             reason=_reason(name, threshold, none),
             effective=there or None,
             excess=0.0 if last is None else _excess(value, draws, float(last)),
+            least=0.0,
+            most=1.0,
         )
 
     def last_of(lasts: Mapping[str, Array], name: str, k: int) -> Array | None:

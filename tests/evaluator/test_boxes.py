@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from PIL import Image
 
 from assay.evaluation import Tensor
 from assay.policy import read_policy
+from assay.run import Champion
 from assay.verdict import judge
 from model.load import Model
 
@@ -67,8 +69,7 @@ class Drawn:
 A, B, C = (4.0, 4.0, 24.0, 24.0), (44.0, 10.0, 74.0, 30.0), (30.0, 2.0, 36.0, 8.0)
 
 
-@pytest.fixture
-def drawn(job: Job) -> Drawn:
+def draw(job: Job) -> Drawn:
     """Four pictures: all right; one missed; one for another; nothing there, and something found."""
     result = Drawn(job)
     result.picture("right.png", [("RBC", A, 0.9), ("WBC", B, 0.8)], [("RBC", A), ("WBC", B)])
@@ -77,6 +78,11 @@ def drawn(job: Job) -> Drawn:
     result.picture("empty.png", [("RBC", C, 0.6), ("WBC", A, 0.3)], [])
     result.annotate()
     return result
+
+
+@pytest.fixture
+def drawn(job: Job) -> Drawn:
+    return draw(job)
 
 
 def patches_of(image: NDArray[Any]) -> list[tuple[int, float, Box]]:
@@ -586,6 +592,89 @@ def test_a_picture_that_stands_there_twice_is_named(job: Job, drawn: Drawn, give
     (finding,) = job.report.findings
     assert finding.title == "Duplicates in the test set"
     assert "right.png and again.png" in finding.text
+
+
+@pytest.fixture
+def champion(tmp_path: Path) -> Job:
+    """Another job on the same pictures; its model sees no blue, so it has missed the platelets."""
+    result = Job(tmp_path / "champion")
+    (result.input("model") / "model.tar.gz").write_bytes(b"another archive")
+    draw(result)
+    return result
+
+
+def blind_to_platelets(batch: NDArray[Any]) -> Arrays:
+    return as_signature(batch * np.array([1, 1, 0], dtype=np.uint8))
+
+
+def test_the_champion_answered_the_same_pictures(
+    job: Job, drawn: Drawn, champion: Job, give_detector: GiveDetector
+) -> None:
+    give_detector(blind_to_platelets)
+    # the champion's own numbers and order of the classes do not matter
+    assert champion.run(with_data(labels={2: "WBC", 1: "RBC", 3: "Platelets"})) == 0
+    theirs = champion.report
+    give_detector()
+    assert job.run_beside(champion, CELLS) == 0
+    comparison = job.report.comparison
+    assert comparison is not None and comparison.refused is None
+    assert (comparison.rows, comparison.rescored) == (4, 0)
+    for name in ("map", "map50", "recall_50", "ar_100"):
+        difference = comparison.metrics[name]
+        ours, champions = job.report.metrics[name].value, theirs.metrics[name].value
+        assert ours is not None and champions is not None
+        assert difference.ours == pytest.approx(ours)
+        assert difference.champion == pytest.approx(champions)
+        assert difference.low is not None and difference.high is not None
+        assert difference.low <= ours - champions <= difference.high
+    assert comparison.per_class["ap50"]["Platelets"].value == pytest.approx(51 / 101)
+    same = comparison.per_class["ap50"]["RBC"]
+    assert same.value == 0
+    assert same.champion == pytest.approx(67 / 101)
+    assert job.report.findings == ()
+
+
+def test_the_champion_is_asked_about_pictures_it_has_not_seen(
+    job: Job, drawn: Drawn, champion: Job, give_detector: GiveDetector
+) -> None:
+    give_detector()
+    assert champion.run(CELLS) == 0
+    drawn.picture("new.png", [("RBC", A, 0.85)], [("RBC", A)])
+    drawn.annotate()
+    assert job.run_beside(champion, CELLS) == 0
+    comparison = job.report.comparison
+    assert comparison is not None and (comparison.rows, comparison.rescored) == (5, 1)
+    assert {difference.value for difference in comparison.metrics.values() if difference.reason is None} == {0}
+
+
+def test_a_champion_that_cannot_be_asked_is_compared_where_it_answered(
+    job: Job, drawn: Drawn, champion: Job, give_detector: GiveDetector
+) -> None:
+    give_detector(blind_to_platelets)
+    assert champion.run(CELLS) == 0
+    give_detector()
+    drawn.picture("new.png", [("RBC", A, 0.85)], [("RBC", A)])
+    drawn.annotate()
+    for name in ("report.json", "predictions.parquet"):
+        (job.input("champion") / name).write_bytes((champion.output / name).read_bytes())
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    crowned = Champion(model="cells", run="c" * 20, uploaded_at=now, key="k", version="v", crowned_at=now)
+    assert job.run(CELLS, crowned) == 0
+    comparison = job.report.comparison
+    assert comparison is not None and comparison.rows == 4
+    assert comparison.per_class["recall_50"]["Platelets"].value == 0.5
+    assert "4 of 5 samples are compared" in next(one.text for one in job.report.findings)
+
+
+def test_a_champion_of_other_classes_is_not_compared(
+    job: Job, drawn: Drawn, champion: Job, give_detector: GiveDetector
+) -> None:
+    give_detector()
+    assert champion.run(with_data(labels={1: "RBC", 2: "WBC", 3: "Platelets", 4: "Eosinophil"})) == 0
+    assert job.run_beside(champion, CELLS) == 0
+    comparison = job.report.comparison
+    assert comparison is not None
+    assert comparison.refused == ("the champion finds RBC, WBC, Platelets, Eosinophil, this model RBC, WBC, Platelets")
 
 
 def test_what_cannot_be_explained_yet_is_said(job: Job, drawn: Drawn, give_detector: GiveDetector) -> None:

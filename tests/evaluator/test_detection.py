@@ -346,7 +346,7 @@ def test_pictures_differ_so_boxes_of_one_picture_are_no_independent_samples() ->
 
 def test_intervals_hold_what_many_more_pictures_give() -> None:
     """Percentiles alone would miss low: an average precision of few pictures is too high."""
-    world = by_chance(1, pictures=1500)
+    world = by_chance(1, pictures=800)
     world = world._replace(
         found=world.found._replace(scores=world.found.scores - 1e-7 * np.arange(len(world.found.scores)))
     )
@@ -354,13 +354,13 @@ def test_intervals_hold_what_many_more_pictures_give() -> None:
     values = coco_values(match(world.truth, world.found, world.pictures, world.classes, ious))
     random = np.random.default_rng(0)
     held = {"map": 0, "map50": 0}
-    for _ in range(50):
+    for _ in range(25):
         metrics = drawn(world, random.integers(0, world.pictures, 40)).estimates().metrics()[0]
         for name in held:
             metric, true = metrics[name], float(np.nanmean(values[name[1:]]))
             assert metric.low is not None and metric.high is not None
             held[name] += metric.low <= true <= metric.high
-    assert all(number >= 45 for number in held.values()), held
+    assert all(number >= 22 for number in held.values()), held
 
 
 def test_counts_are_of_objects_and_of_detections_from_the_threshold_on() -> None:
