@@ -80,7 +80,7 @@ def drop_in_words(change: Change) -> str:
 
 
 def measured(summary: Summary) -> str:
-    name = next((name for name in ("accuracy", "roc_auc", "mae") if name in summary.metrics), None)
+    name = next((name for name in ("accuracy", "roc_auc", "mae", "map") if name in summary.metrics), None)
     value = None if name is None else summary.metrics[name].value
     return "" if value is None else f": {name} is {number(value)}"
 

@@ -73,6 +73,10 @@ def summary(verdict: str, model: str = "digits", **fields: Any) -> Summary:
             summary("not judged", metrics={"accuracy": Metric(value=0.97)}),
             "digits was not judged, because its policy has no gates that apply: accuracy is 0.97",
         ),
+        (
+            summary("not judged", metrics={"ar_1": Metric(value=0.1), "map": Metric(value=0.4321)}),
+            "digits was not judged, because its policy has no gates that apply: map is 0.4321",
+        ),
         (summary("not judged"), "digits was not judged, because its policy has no gates that apply"),
         (
             summary("fail", gates=(FAILED,) * 5),
