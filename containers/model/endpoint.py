@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,6 +87,7 @@ class Endpoint:
         self._max_records = max_records
         self._body_limit = body_limit
         self._sleep = sleep
+        self._ended = threading.Event()
 
     @property
     def labels_only(self) -> bool:
@@ -122,10 +124,12 @@ class Endpoint:
         requests = list(self._request.cut(records, self._max_records, self._body_limit))
         if not requests:
             return np.zeros((0, 1))
+        self._ended.clear()
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="endpoint")
         try:
             answers = list(pool.map(self._ask, requests))
         finally:
+            self._ended.set()  # where one failed, or the job is stopped, the others do not try again
             pool.shutdown(cancel_futures=True)
         widths = {answer.shape[1] for answer in answers}
         if len(widths) > 1:
@@ -162,7 +166,7 @@ class Endpoint:
                 trouble = trouble_of(error)
                 if trouble in {"too large", "too slow"} and not alone:
                     raise _TooMuch from error
-                if attempt >= PATIENCE.get(trouble, 1):
+                if self._ended.is_set() or attempt >= PATIENCE.get(trouble, 1):
                     raise self._as_ours(error, trouble, attempt) from error
             # Full jitter: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
             self._sleep(random.uniform(0, min(20.0, 0.5 * 2**attempt)))  # noqa: S311  # no secret

@@ -83,7 +83,7 @@ class StandIn:
         config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=how.pop("read_timeout", 5))
         url = f"http://127.0.0.1:{self.server.server_port}"
         client = boto3.client("sagemaker-runtime", endpoint_url=url, config=config, **KEYS)
-        return Endpoint("reviews-dev", options, labels, client, sleep=self.slept.append, **how)
+        return Endpoint("reviews-dev", options, labels, client, **{"sleep": self.slept.append, **how})
 
 
 @pytest.fixture
@@ -299,6 +299,20 @@ def test_what_does_not_pass_ends_with_the_models_own_words(there: StandIn) -> No
     there.answer = lambda _: failing(400, "ThrottlingException", "Rate exceeded")
     with pytest.raises(JobFailed, match=f"after {PATIENCE['busy']} tries: 'Rate exceeded'"):
         there.endpoint(LINES, STARS).predict(REVIEWS)
+
+
+def test_where_one_request_fails_for_good_the_others_do_not_go_on_trying(there: StandIn) -> None:
+    def answer(asked: Asked) -> Answer:
+        if asked.body == "0":
+            time.sleep(0.1)
+            return failing(424, "ModelError", "no zero", original=400)
+        return failing(503, "ServiceUnavailable", "try again")
+
+    there.answer = answer
+    endpoint = there.endpoint(ModelOptions(predictor="endpoint"), max_records=1, sleep=lambda _: time.sleep(0.05))
+    with pytest.raises(BadModel, match="endpoint reviews-dev: 400: 'no zero'"):
+        endpoint.predict({"x": np.arange(4.0)})
+    assert len(there.asked) < 1 + 3 * PATIENCE["busy"]
 
 
 @pytest.mark.parametrize(
