@@ -21,8 +21,8 @@ from model.rows import delimiter_of, open_csv
 
 T = TypeVar("T")
 
-CSV_BLOCK = 8 * 1024 * 1024
-"""Bytes read at a time: the longest row there may be."""
+CSV_BLOCK = 4 * 1024 * 1024
+"""Bytes read at a time: the longest row there may be. Arrow reads up to 32 blocks ahead."""
 PORTION = 65_536
 """Rows read at a time from Parquet."""
 LINES = 8192
@@ -129,6 +129,8 @@ class _Csv:
                 yield Portion(rows, dict(zip(self.header, batch.columns, strict=True)), problems)
         except pa.ArrowInvalid as error:
             self._file.check()  # says the line, where it finds the same
+            if "straddling" in str(error):
+                raise BadData(f"{self.path.name}: a row has more than {CSV_BLOCK:,} bytes") from error
             raise BadData(f"{self.path.name}: not CSV: {error}") from error
         if ragged:
             none = {name: pa.array([], pa.string()) for name in self.header}

@@ -313,6 +313,13 @@ def test_a_row_that_cannot_be_decoded_far_into_a_file_is_named(tmp_path: Path) -
         _ = open_table([path], data()).survey
 
 
+def test_a_row_that_is_too_long_to_be_read_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table_files, "CSV_BLOCK", 1024)
+    path = lines(tmp_path / "x.csv", "a,label", *["1,2"] * 1000, f"{'x' * 3000},1", "1,2")
+    with pytest.raises(BadData, match=r"x\.csv: a row has more than 1,024 bytes"):
+        _ = open_table([path], data()).survey
+
+
 def test_files_that_do_not_fit_each_other_are_named(tmp_path: Path) -> None:
     first, second = lines(tmp_path / "a.csv", "a,label", "1,2"), lines(tmp_path / "b.csv", "label,a", "1,2")
     with pytest.raises(BadData, match=r"b\.csv: its columns are label, a; expected those of a\.csv: a, label"):
