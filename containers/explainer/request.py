@@ -7,11 +7,12 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from assay.errors import BadModel, BadSettings
-from assay.policy import Preprocessing
+from assay.policy import ModelOptions, Policy, Preprocessing
 from assay.run import Run
 from explainer import not_yet
 from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
@@ -59,11 +60,20 @@ class Request:
         """Where what lies at an S3 address lies in this job."""
         return local_path(address, self.job, self.folders.root)
 
-    def preprocessing(self, model_folder: Path) -> Preprocessing | None:
-        """How pictures become the model's input; a job of Clarify's contract alone has no run, and so no policy."""
+    @cached_property
+    def policy(self) -> Policy | None:
+        """The run's; a job of Clarify's contract alone has none."""
         run = self.folders.input("run") / "run.json"
-        policy = Run.model_validate_json(run.read_bytes()).policy if run.exists() else None
-        return preprocessing_of(policy, model_folder)
+        return Run.model_validate_json(run.read_bytes()).policy if run.exists() else None
+
+    @property
+    def model_options(self) -> ModelOptions:
+        """How the model is asked, where the policy says so."""
+        return ModelOptions() if self.policy is None else self.policy.model
+
+    def preprocessing(self, model_folder: Path) -> Preprocessing | None:
+        """How pictures become the model's input."""
+        return preprocessing_of(self.policy, model_folder)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the results, whole or not at all: they are uploaded while the job runs."""
@@ -87,7 +97,7 @@ class Request:
                 logger.info("fetching the archive of the SageMaker Model %s", name)
                 archive = fetch_archive(name, folder)
             unpack(archive, folder / "model")
-            yield load_model(folder / "model"), folder / "model"
+            yield load_model(folder / "model").asked_by(self.model_options), folder / "model"
 
 
 def read_request(folders: Folders, progress: Progress) -> Request:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from assay.errors import AssayError, BadPolicy
 from assay.explanation import AssayAnalysis, BiasInterval
+from assay.policy import ModelOptions
 from bias.selection import equal_to, kind_of, within
 from explainer.analyses import Analyses
 from explainer.analysis import ENGINE, Results, analysis_json
@@ -28,6 +29,7 @@ from explainer.shapley import Predict
 from explainer.table import Table, read_table
 from model.features import Features
 from model.load import Model
+from model.transform import output_transform
 
 SCORED_AT_ONCE = 8192
 """Rows in one call of the model."""
@@ -87,7 +89,7 @@ def _ask_model(request: Request, table: Table, analyses: Analyses, asked: list[s
             coding = coding_of(table.features, table.types, table.columns, *([] if baseline is None else [baseline]))
             loaded, _ = stack.enter_context(request.model())
             first = coding.encode({name: table.columns[name][:1] for name in table.features})
-            predict, outputs = explained_outputs(scores_of(loaded, table, coding), first, config)
+            predict, outputs = explained_outputs(scores_of(loaded, table, coding, request.model_options), first, config)
             model = RowsModel(predict, output_names(config, table.meaning.label_name, outputs))
         except AssayError as error:
             analyses.fail(asked, error)
@@ -177,18 +179,20 @@ def outcomes_by_model(config: AnalysisConfig, table: Table, coding: Coding, mode
     return replace(outcomes, predicted=predicted)
 
 
-def scores_of(model: Model, table: Table, coding: Coding) -> Predict:
+def scores_of(model: Model, table: Table, coding: Coding, options: ModelOptions) -> Predict:
     """The model as a function of coded rows, (rows, features) → (rows, outputs).
 
     Raises:
         BadModel: the model takes other features than the data has.
+        BadPolicy: `model.inputs` names a column or an input that there is not.
     """
-    features = Features(model.inputs, table.features, table.types, {})
-    if features.is_matrix and coding.is_numeric:
-        return model.predict  # a third of the time of a small model would go into taking columns apart
+    features = Features(model.inputs, table.features, table.types, options.inputs)
+    transform = output_transform(options.output_transform)
+    # a third of the time of a small model would go into taking columns apart
+    as_it_stands = features.is_matrix and coding.is_numeric
 
     def predict(coded: NDArray[Any]) -> NDArray[np.float64]:
-        return model.predict(features.arrange(coding.decode(coded)))
+        return transform(model.predict(coded if as_it_stands else features.arrange(coding.decode(coded))))
 
     return predict
 

@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from assay.evaluation import Tensor
+from assay.policy import ModelOptions
 from explainer.program import main
 
 
@@ -68,6 +69,9 @@ class KnownModel:
     function: Callable[[Any], NDArray[Any]]
     inputs: tuple[Tensor, ...]
     calls: list[int]
+
+    def asked_by(self, _: ModelOptions) -> KnownModel:
+        return self
 
     def predict(self, batch: Any) -> NDArray[np.float64]:
         self.calls.append(len(next(iter(batch.values())) if isinstance(batch, dict) else batch))
