@@ -29,16 +29,17 @@ class Data(Record):
     source: str = Field(min_length=1)
     """A file, or a folder (ending with `/`) of images."""
     annotations: str | None = None
-    """A CSV file with one line an image (classification) or a box (detection)."""
+    """A CSV file with one line an image (classification) or a box (detection), or COCO's JSON."""
     file: str = "image_file_name"
     """The annotations' column that names the image."""
     boxes: Literal["xyxy_pixels", "xyxy_relative", "coco"] = "xyxy_pixels"
+    """Columns xmin, ymin, xmax, ymax in pixels or as shares of the picture's sides; or COCO's JSON."""
     label: str | int | None = None
     """The column (or JMESPath) with the true answer; by default the annotations' `class_id`, or `label`."""
     label_base: Literal[0, 1] | None = None
     """What the first class is called where labels are integers; needed when both would fit."""
     labels: tuple[Label, ...] | dict[int, str] | None = None
-    """The classes in the order of the model's outputs."""
+    """The classes in the order of the model's outputs; as a map, the model's number of each."""
     names: str | None = None
     """The column with a class's name for people."""
     positive: Label | None = None
@@ -190,7 +191,9 @@ class Evaluate(Record):
     """The score from which the positive class is predicted when there are two."""
     slices: tuple[str | SliceByBins | SliceByQuantiles, ...] = ()
     score_threshold: float = Field(0.5, ge=0, le=1)
-    iou: tuple[float, ...] = (0.5,)
+    """Detection: the score from which a box counts for precision, recall and the confusion matrix."""
+    iou: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
+    """Detection: the overlaps from which a box is right, one precision and recall each: `recall_50`, `recall_75`."""
     max_unreadable: int = Field(0, ge=0)
     """How many rows or pictures may be unreadable before the job fails."""
     instance_type: InstanceType | None = None
