@@ -20,11 +20,13 @@ _BETTER_BY = 0.3
 """Of the objects. A reading that is wrong matches few of them by chance, the right one of a useful model most."""
 
 _READINGS: dict[str, Callable[[Array, Sizes, Sizes], Array]] = {
-    "x and y change places": lambda boxes, _, __: boxes[:, [1, 0, 3, 2]],
-    "they are pixels of the picture": lambda boxes, picture, _: boxes / (picture * 2),
-    "they are pixels of the model's input": lambda boxes, _, seen: boxes / (seen * 2),
-    "they are [x, y, width, height]": lambda boxes, _, __: np.hstack([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]),
-    "they are [x, y, width, height] around x and y": lambda boxes, _, __: np.hstack(
+    "x and y of the model's boxes changed places": lambda boxes, _, __: boxes[:, [1, 0, 3, 2]],
+    "the model's boxes were pixels of the picture": lambda boxes, picture, _: boxes / (picture * 2),
+    "the model's boxes were pixels of the model's input": lambda boxes, _, seen: boxes / (seen * 2),
+    "the model's boxes were [x, y, width, height]": lambda boxes, _, __: np.hstack(
+        [boxes[:, :2], boxes[:, :2] + boxes[:, 2:]]
+    ),
+    "the model's boxes were [x, y, width, height] around x and y": lambda boxes, _, __: np.hstack(
         [boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2]
     ),
 }
@@ -119,7 +121,7 @@ def _boxes(pictures: Sequence[ScoredPicture], seen: Sizes | None) -> Iterator[Fi
     if best > as_said + _BETTER_BY:
         largest = max(float(np.abs(one.detections.boxes).max(initial=0)) for one in pictures)
         text = (
-            f"{as_said:.2f} of {objects} objects have a box on them; it would be {best:.2f} if of the model's boxes "
-            f"{name}. Expected are shares of the picture's sides, 0 to 1; found up to {largest:.4g}."
+            f"{as_said:.2f} of {objects} objects have a box on them; {best:.2f} would have one if {name}. "
+            f"Expected are shares of the picture's sides, 0 to 1; found up to {largest:.4g}."
         )
         yield Finding(severity="serious", title="Boxes that mean something else", text=text)

@@ -507,10 +507,10 @@ def around_centres(boxes: NDArray[Any]) -> NDArray[Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (exchanged, "x and y change places"),
-        (in_pixels, "they are pixels of the picture"),
-        (with_sides, "they are [x, y, width, height]."),
-        (around_centres, "they are [x, y, width, height] around x and y"),
+        (exchanged, "if x and y of the model's boxes changed places."),
+        (in_pixels, "if the model's boxes were pixels of the picture."),
+        (with_sides, "if the model's boxes were [x, y, width, height]."),
+        (around_centres, "if the model's boxes were [x, y, width, height] around x and y."),
     ],
 )
 def test_boxes_that_mean_something_else_are_found_out(
@@ -521,7 +521,17 @@ def test_boxes_that_mean_something_else_are_found_out(
     (finding,) = [one for one in job.report.findings if one.title == "Boxes that mean something else"]
     assert finding.severity == "serious"
     assert said in finding.text
-    assert "of 6 objects have a box on them; it would be 0.83" in finding.text
+    assert "of 6 objects have a box on them; 0.83 would have one if" in finding.text
+
+
+def test_boxes_in_pixels_of_the_models_own_size_are_found_out(
+    job: Job, drawn: Drawn, give_detector: GiveDetector
+) -> None:
+    half = changed("detection_boxes", lambda boxes: in_pixels(boxes) / 2)
+    give_detector(half, shape=(None, HEIGHT // 2, WIDTH // 2, 3))
+    assert job.run({**CELLS, "preprocessing": {"interpolation": "nearest"}}) == 0
+    (finding,) = [one for one in job.report.findings if one.title == "Boxes that mean something else"]
+    assert "if the model's boxes were pixels of the model's input." in finding.text
 
 
 @pytest.mark.parametrize("shift", [1, -1])
