@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,31 @@ def test_what_has_no_value_is_left_out() -> None:
     assert {"recall", "precision", "auc", "precision_recall_curve"}.isdisjoint(family)
     assert family["accuracy"]["value"] == 1
     check_leaves(family)
+
+
+def test_a_model_that_answers_labels_has_no_curves() -> None:
+    found = replace(of_counts([[7, 3], [1, 9]], positive=1), labels_only=True)
+    assert set(quality_of(found)) == BINARY - {
+        "auc",
+        "receiver_operating_characteristic_curve",
+        "precision_recall_curve",
+    }
+
+
+def test_weighted_samples_weigh_in_every_number_but_the_confusion_matrix() -> None:
+    """0 is right 7 of 10 times, 1 9 of 10 times; samples of 1 count three times."""
+    found = of_counts([[7, 3], [1, 9]], positive=1)
+    weighted = replace(found, weights=np.where(found.true == 1, 3.0, 1.0))
+    family = quality_of(weighted)
+    check_leaves(family)
+    assert family["confusion_matrix"] == {"0": {"0": 7, "1": 3}, "1": {"0": 1, "1": 9}}
+    values = values_of(family)
+    assert values["precision"] == pytest.approx(27 / 30)
+    assert values["accuracy"] == pytest.approx(34 / 40)
+    assert values["accuracy_best_constant_classifier"] == pytest.approx(30 / 40)
+    assert values["auc"] == pytest.approx((0.7 + 0.9) / 2)
+    curve = family["precision_recall_curve"]
+    assert curve["precisions"][curve["recalls"].index(pytest.approx(0.9))] == pytest.approx(27 / 30)
 
 
 def test_curves_of_many_rows_stay_small_and_keep_their_ends() -> None:
