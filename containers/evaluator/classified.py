@@ -102,6 +102,7 @@ def describe(scored: Scored, found: Classified) -> Describe:
             true=found.labels[found.true[place]],
             predicted=found.labels[predicted],
             score=float(found.probabilities[place, predicted]),
+            fingerprint=sample.fingerprint,
         )
 
     return of

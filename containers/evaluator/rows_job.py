@@ -207,6 +207,7 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
             true=sample.label,
             predicted=f"{value:.6g}",
             score=value,
+            fingerprint=sample.fingerprint,
         )
 
     samples = combine(_drawn(request, scored, answered), chosen, describe_value)

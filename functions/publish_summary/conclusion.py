@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
-from assay.evaluation import Comparison, Difference, EvaluationReport, Finding, Metric, Slice
+from assay.evaluation import Comparison, Difference, EvaluationReport, ExplainSample, Finding, Metric, Slice
 from assay.names import Stage
 from assay.policy import Policy
 from assay.run import Champion
-from assay.summary import Change, Flips, JobTime, Mistake, Summary
+from assay.summary import Change, Flips, JobTime, Mistake, OfChampion, Summary
 from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
-from publish_summary.evidence import Evidence
+from publish_summary.evidence import Evidence, Explained
 from publish_summary.headline import headline
 from publish_summary.importance import global_importance
 
@@ -66,11 +66,14 @@ def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, objec
         return {"explanation": "not asked"}
     if evidence.explanation_failure is not None:
         return {"explanation": "failed", "explanation_failure": evidence.explanation_failure.message}
-    analysis, values, samples = evidence.analysis, evidence.values, evidence.samples
+    explained = evidence.explained
+    analysis, values = (None, None) if explained is None else (explained.analysis, explained.values)
     return {
         "explanation": "done",
         "max_additivity_gap": None if analysis is None or analysis.assay is None else analysis.assay.max_additivity_gap,
-        "importance": () if values is None or samples is None else global_importance(values, samples.samples),
+        "importance": ()
+        if explained is None or values is None
+        else global_importance(values, explained.samples.samples),
     }
 
 
@@ -204,37 +207,41 @@ def findings(evidence: Evidence) -> Iterator[Finding]:
 
 def mistakes(evidence: Evidence) -> Iterator[Mistake]:
     """The chosen samples that were predicted wrongly; in a regression all chosen ones."""
-    report, values = evidence.report, evidence.values
-    if report is None or evidence.samples is None:
+    report, explained, champion = evidence.report, evidence.explained, evidence.champion_explained
+    if report is None or explained is None:
         return
-    heat_maps = _heat_maps(evidence)
-    for sample in evidence.samples.samples:
+    theirs = {} if champion is None else {sample.fingerprint: sample for sample in champion.samples.samples}
+    for sample in explained.samples.samples:
         if "chosen" not in sample.sample or sample.true is None or sample.predicted is None:
             continue
         if report.task != "tabular_regression" and sample.true == sample.predicted:
             continue
-        reasons = {} if values is None else values.of(sample.id, sample.predicted)
+        same = None if sample.fingerprint is None else theirs.get(sample.fingerprint)
         yield Mistake(
             id=sample.id,
             true=sample.true,
             predicted=sample.predicted,
             score=sample.score,
             reason=sample.reason,
-            heat_maps=heat_maps.get((sample.file or sample.id).rpartition("/")[2], ()),
-            attributions=dict(list(reasons.items())[:MOST_REASONS]),
+            heat_maps=explained.heat_maps(sample),
+            attributions=first(explained.attributions(sample)),
+            champion=None if champion is None or same is None else of_champion(champion, same),
         )
 
 
-def _heat_maps(evidence: Evidence) -> dict[str, tuple[str, ...]]:
-    """An image's file name → the keys of its heat maps."""
-    analysis = evidence.analysis
-    if analysis is None or analysis.assay is None:
-        return {}
-    folder = evidence.run.folder.explanation + "explanations_shap/"
-    return {
-        image.image.rpartition("/")[2]: tuple(folder + name for name in image.heat_maps.values())
-        for image in analysis.assay.images
-    }
+def of_champion(explained: Explained, sample: ExplainSample) -> OfChampion | None:
+    if sample.predicted is None:
+        return None
+    return OfChampion(
+        predicted=sample.predicted,
+        score=sample.score,
+        heat_maps=explained.heat_maps(sample),
+        attributions=first(explained.attributions(sample)),
+    )
+
+
+def first(attributions: dict[str, float]) -> dict[str, float]:
+    return dict(list(attributions.items())[:MOST_REASONS])
 
 
 def job_time(stage: Stage, job: DescribedJob) -> JobTime:

@@ -4,20 +4,45 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from pydantic import ValidationError
 
 from assay.errors import JobFailed
-from assay.evaluation import EvaluationReport, ExplainSamples
+from assay.evaluation import EvaluationReport, ExplainSample, ExplainSamples
 from assay.explanation import AnalysisReport
 from assay.failure import Failure
+from assay.layout import RunFolder
 from assay.names import Stage
 from assay.run import Run, RunState
 from assay_aws.jobs import DescribedJob, describe_job
 from assay_aws.run_store import RunStore, failure_of
 from publish_summary.importance import LocalValues
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What an explanation job left behind."""
+
+    folder: RunFolder
+    samples: ExplainSamples
+    analysis: AnalysisReport | None = None
+    values: LocalValues | None = None
+    """Rows: the attributions of each explained row."""
+
+    def heat_maps(self, sample: ExplainSample) -> tuple[str, ...]:
+        """The keys of a picture's heat maps."""
+        if self.analysis is None or self.analysis.assay is None:
+            return ()
+        file = (sample.file or sample.id).rpartition("/")[2]
+        folder = self.folder.explanation + "explanations_shap/"
+        images = [image for image in self.analysis.assay.images if image.image.rpartition("/")[2] == file]
+        return tuple(folder + name for image in images for name in image.heat_maps.values())
+
+    def attributions(self, sample: ExplainSample) -> dict[str, float]:
+        """What moved a row's predicted output, the largest first."""
+        return {} if self.values is None else self.values.of(sample.id, sample.predicted)
 
 
 @dataclass(frozen=True)
@@ -32,10 +57,9 @@ class Evidence:
     report: EvaluationReport | None = None
     champion: EvaluationReport | None = None
     """The report of the run that was champion when this one was opened."""
-    samples: ExplainSamples | None = None
-    analysis: AnalysisReport | None = None
-    values: LocalValues | None = None
-    """Rows: the attributions of each explained row."""
+    explained: Explained | None = None
+    """With samples alone where their explanation failed."""
+    champion_explained: Explained | None = None
     explanation_failure: Failure | None = None
 
 
@@ -61,43 +85,58 @@ def gather(store: RunStore, prefix: str) -> Evidence | None:
     except JobFailed as error:
         return Evidence(run, state, jobs, failure_of(error))
     champion = None if run.champion is None else store.read_record(run.champion.folder.report, EvaluationReport)
-    if report.explain is None:
-        return Evidence(run, state, jobs, report=report, champion=champion)
-    return _with_explanation(store, prefix, Evidence(run, state, jobs, None, report, champion, samples))
+    evaluated = Evidence(run, state, jobs, report=report, champion=champion)
+    if samples is None:
+        return evaluated
+    return _with_explanation(store, prefix, evaluated, report, Explained(run.folder, samples))
 
 
-def _with_explanation(store: RunStore, prefix: str, evaluated: Evidence) -> Evidence | None:
-    run, state = evaluated.run, evaluated.state
+def _with_explanation(
+    store: RunStore, prefix: str, evaluated: Evidence, report: EvaluationReport, explained: Explained
+) -> Evidence | None:
+    state = evaluated.state
     explanation = describe_job(store.job_name(prefix, "explanation", state))
     jobs = evaluated.jobs if explanation is None else (*evaluated.jobs, ("explanation", explanation))
     failure = state.failures.get("explanation")
-    analysis, values = None, None
     if failure is None:
         if explanation is None or not explanation.is_over:
             return None
         failure = failure_of_job(explanation, store.read(store.folder.explanation + "failure.json"))
     if failure is None:
         try:
-            analysis = store.result(run.folder.analysis, AnalysisReport)
-            values = _local_values(store, evaluated.report)
+            explained = _explained(store, report, explained.samples)
         except JobFailed as error:
             failure = failure_of(error)
-    return Evidence(
-        run,
-        state,
-        jobs,
-        report=evaluated.report,
-        champion=evaluated.champion,
-        samples=evaluated.samples,
-        analysis=analysis,
-        values=values,
+    return replace(
+        evaluated,
+        jobs=jobs,
+        explained=explained,
+        champion_explained=_champion_explained(store, evaluated),
         explanation_failure=failure,
     )
 
 
-def _local_values(store: RunStore, report: EvaluationReport | None) -> LocalValues | None:
+def _champion_explained(store: RunStore, evaluated: Evidence) -> Explained | None:
+    """None where the champion explained nothing, or that is not there any more."""
+    report = evaluated.champion
+    if evaluated.run.champion is None or report is None or report.explain is None:
+        return None
+    theirs = RunStore(store.bucket, evaluated.run.champion.folder)
+    try:
+        return _explained(theirs, report, theirs.result(theirs.folder.samples, ExplainSamples))
+    except JobFailed:
+        return None
+
+
+def _explained(store: RunStore, report: EvaluationReport, samples: ExplainSamples) -> Explained:
+    """Raises JobFailed where a file is missing or broken."""
+    analysis = store.result(store.folder.analysis, AnalysisReport)
+    return Explained(store.folder, samples, analysis, _local_values(store, report))
+
+
+def _local_values(store: RunStore, report: EvaluationReport) -> LocalValues | None:
     """Raises JobFailed where the file is missing or broken; None for images, which have none."""
-    if report is None or report.explain is None or report.explain.kind != "rows":
+    if report.explain is None or report.explain.kind != "rows":
         return None
     key = store.folder.explanation + "explanations_shap/out.csv"
     content = store.read(key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -56,7 +56,11 @@ def page(summary: Summary, report: EvaluationReport | None, store: RunStore) -> 
     pictures = Pictures(store)
     confusion = pictures.picture("Confusion matrix", store.folder.evaluation + "plots/confusion.svg")
     mistakes = [
-        (mistake, [p for key in mistake.heat_maps if (p := pictures.picture(mistake.id, key)) is not None])
+        (
+            mistake,
+            pictures.all(mistake.id, mistake.heat_maps),
+            pictures.all(mistake.id, () if mistake.champion is None else mistake.champion.heat_maps),
+        )
         for mistake in summary.mistakes[:ROWS_MAX]
     ]
     return (
@@ -85,6 +89,10 @@ class Pictures:
         self._store = store
         self._left = PICTURES_MAX
         self.left_out = 0
+
+    def all(self, title: str, keys: Iterable[str]) -> list[Picture]:
+        """Those of them that there are and that there is room for."""
+        return [picture for key in keys if (picture := self.picture(title, key)) is not None]
 
     def picture(self, title: str, key: str) -> Picture | None:
         """The picture to embed; None when there is none, or no room for it."""

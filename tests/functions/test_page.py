@@ -7,7 +7,7 @@ import pytest
 
 from assay.evaluation import Flip, Metric, Slice
 from assay.layout import RunFolder
-from assay.summary import Change, Flips, Importance, JobTime, Mistake, Summary
+from assay.summary import Change, Flips, Importance, JobTime, Mistake, OfChampion, Summary
 from assay_aws.run_store import RunStore
 from publish_summary import page as page_module
 from publish_summary.page import markdown, page
@@ -86,7 +86,16 @@ def full(text: str = "plain", **fields: Any) -> Summary:
             "explanation": "done",
             "max_additivity_gap": 1e-7,
             "importance": (Importance(label=text, features={text: 0.5, "zero": 0.0}),),
-            "mistakes": (Mistake(id=text, true=text, predicted=text, reason=text, attributions={text: -1.0}),),
+            "mistakes": (
+                Mistake(
+                    id=text,
+                    true=text,
+                    predicted=text,
+                    reason=text,
+                    attributions={text: -1.0},
+                    champion=OfChampion(predicted=text, score=0.5, attributions={text: 1.0}),
+                ),
+            ),
             "jobs": (
                 JobTime(
                     name="assay-x-01-evaluation",

@@ -6,7 +6,7 @@ import boto3
 import pytest
 
 from assay.errors import BadModel
-from assay.evaluation import Comparison, Difference, Explainable, Flip, Metric, Slice
+from assay.evaluation import Comparison, Difference, Explainable, ExplainSamples, Flip, Metric, Slice
 from assay.layout import champion_key
 from assay.run import Champion
 from assay.summary import Summary
@@ -298,6 +298,49 @@ def with_champion(aws: Aws, accuracy: float, **fields: Any) -> None:
     old = champion()
     aws.put(champion_key("digits"), old.to_json())
     aws.put(old.folder.report, report(accuracy, **fields).to_json())
+
+
+def marked(mark: str | None, **fields: Any) -> ExplainSamples:
+    """One mistake, whose content has this fingerprint."""
+    sample = SAMPLES.samples[1].model_copy(update={"fingerprint": mark, **fields})
+    return ExplainSamples(samples=(sample,))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "beside"), [("f", "f", True), ("f", "another", False), ("f", None, False), (None, None, False)]
+)
+def test_the_champions_reasons_stand_beside_ours_only_for_the_same_row(
+    aws: Aws, ours: str | None, theirs: str | None, beside: bool
+) -> None:
+    with_champion(aws, 0.9, explain=ROWS)
+    old = champion().folder
+    # in the champion's data the row had another place, and so another id
+    aws.put(old.samples, marked(theirs, id="c", predicted="low", score=0.6).to_json())
+    aws.put(old.analysis, json.dumps(ANALYSIS))
+    aws.put(old.explanation + "explanations_shap/out.csv", OUT_CSV)
+    uploaded = explained(aws)
+    aws.put(uploaded.folder.samples, marked(ours).to_json())
+    publish_summary(uploaded.due)
+    (mistake,) = summary(aws, uploaded).mistakes
+    assert list(mistake.attributions.items()) == [("hours", 4.0), ("age", -3.0)]
+    assert (mistake.champion is not None) == beside
+    assert ("The champion said low with 0.60" in aws.get(uploaded.folder.summary_html)) == beside
+    if mistake.champion is not None:
+        assert mistake.champion.attributions == {"age": 100.0, "hours": 100.0}
+
+
+@pytest.mark.parametrize("gone", ["samples", "analysis"])
+def test_a_champion_whose_explanation_is_gone_leaves_ours_as_it_is(aws: Aws, gone: str) -> None:
+    with_champion(aws, 0.9, explain=ROWS)
+    old = champion().folder
+    for name, content in (("samples", marked("f").to_json()), ("analysis", json.dumps(ANALYSIS))):
+        if name != gone:
+            aws.put(getattr(old, name), content)
+    uploaded = explained(aws)
+    aws.put(uploaded.folder.samples, marked("f").to_json())
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert (found.explanation, found.mistakes[0].champion) == ("done", None)
 
 
 def recalls(**values: float) -> dict[str, dict[str, Metric]]:

@@ -228,6 +228,8 @@ class ExplainSample(Record):
     """The predicted class's score, or the predicted value."""
     file: str | None = None
     """Images: the file below `explain/images/`."""
+    fingerprint: str | None = None
+    """Of its content: another run's sample with the same one is the same."""
 
 
 class ExplainSamples(Record):

@@ -58,6 +58,17 @@ class Flips(Record):
     """The broken ones first; all are in `evaluation/flips.csv`."""
 
 
+class OfChampion(Record):
+    """What the champion said of a sample, and why."""
+
+    predicted: str
+    score: float | None = None
+    heat_maps: tuple[str, ...] = ()
+    """Images: keys in the bucket."""
+    attributions: dict[str, float] = {}
+    """Rows: what moved the predicted output most, the largest first."""
+
+
 class Mistake(Record):
     """A sample that was explained and predicted wrongly."""
 
@@ -71,6 +82,8 @@ class Mistake(Record):
     """Images: keys in the bucket."""
     attributions: dict[str, float] = {}
     """Rows: what moved the predicted output most, the largest first."""
+    champion: OfChampion | None = None
+    """None: it explained other samples, or nothing."""
 
 
 class Importance(Record):
