@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeVar
 
@@ -76,7 +76,7 @@ def usual_first(columns: Sequence[str]) -> list[str]:
     return sorted(columns, key=lambda column: (order.get(column.casefold(), len(order)), -columns.index(column)))
 
 
-def spread(labels: Sequence[str], size: int = TRIED) -> NDArray[np.int64]:
+def spread(labels: Iterable[str], size: int = TRIED) -> NDArray[np.int64]:
     """At most so many places, as many of each label as far as there are so many."""
     seen: Counter[str] = Counter()
     nth = []

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from assay.evaluation import EvaluationReport
 from assay.policy import Clusters, Data, Policy
+from assay_local.readings import spread
 from assay_local.rehearsed import Rehearsed
 from evaluator import images_job
 from evaluator.boxes_data import read_boxes
@@ -27,6 +28,7 @@ from evaluator.labels import resolve_labels
 from evaluator.outputs import Outputs
 from evaluator.program import read_run_of, report_of
 from evaluator.request import Request
+from evaluator.rows_data import BATCH, ask_about
 from evaluator.scored import Unreadable
 from evaluator.slices import column_of, declared_parts
 from explainer.baseline import MOST_CLUSTERS
@@ -69,7 +71,6 @@ def main(root: Path) -> int:
 
 def rehearse(folders: Folders, progress: Progress) -> None:
     """Raises what the job would."""
-    began = time.monotonic()
     policy, _ = read_run_of(folders)
     request = Request(folders, progress, policy, Outputs(folders.output))
     rehearsed = Rehearsed()
@@ -77,7 +78,7 @@ def rehearse(folders: Folders, progress: Progress) -> None:
         looked = look(request)
         rehearsed = described(looked)
         if request.archive.exists():
-            rehearsed = tried(request, looked, rehearsed, began)
+            rehearsed = tried(request, looked, rehearsed)
         else:
             check_data(request)
     elif request.archive.exists():
@@ -132,22 +133,16 @@ def check_data(request: Request) -> None:
         return
 
 
-def tried(request: Request, looked: Looked, rehearsed: Rehearsed, began: float) -> Rehearsed:
+def tried(request: Request, looked: Looked, rehearsed: Rehearsed) -> Rehearsed:
     """Evaluate a few samples of each class, and then more of them, to know what each takes."""
     policy = request.policy
-    first = spread(looked, max(FIRST, len(looked.names)))
+    first = some_of(looked, max(FIRST, len(looked.names)))
+    began = time.monotonic()
     report = report_of(replace(request, only=first))
     begin = time.monotonic() - began
-    took = report.seconds["score"]
-    each = None
-    # what the first ones took holds the model's first answer, which is the slowest: so this is on the safe side
-    more = spread(looked, min(MORE, int(len(first) * MORE_SECONDS / max(took, 1e-3))))
-    if len(more) > len(first):
-        again = report_of(replace(request, only=more, seconds={}))
-        longer = again.seconds["score"] - took
-        each = longer / (len(more) - len(first)) if longer > 0 else again.seconds["score"] / len(more)
-    elif len(looked.places) <= len(first):
-        each = took / len(first)
+    each = (
+        row_seconds(request, looked.table, report) if looked.table else picture_seconds(request, looked, first, report)
+    )
     coalitions, baseline_rows = explained(policy, report)
     return rehearsed.model_copy(
         update={
@@ -163,16 +158,42 @@ def tried(request: Request, looked: Looked, rehearsed: Rehearsed, began: float) 
     )
 
 
-def spread(looked: Looked, size: int) -> frozenset[int]:
-    """At most so many places, the same number of each class as far as there are so many."""
-    _, classes = np.unique(looked.labels, return_inverse=True)
-    order = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes[order], np.arange(classes.max(initial=0) + 1))
-    nth = np.empty(len(classes), dtype=np.int64)
-    nth[order] = np.arange(len(classes)) - starts[classes[order]]
-    if not looked.names:  # numbers: as they come
-        nth = np.arange(len(classes))
-    return frozenset(looked.places[np.argsort(nth, kind="stable")[:size]].tolist())
+def row_seconds(request: Request, table: Table, report: EvaluationReport) -> float | None:
+    """What a row takes in a batch, the model alone: reading all of them is in what was measured already."""
+    most = (
+        BATCH if report.speed is None or not report.speed.latency_p50_ms else fit_in(report.speed.latency_p50_ms / 1e3)
+    )
+    with request.predictor() as (model, _):
+        asked = ask_about(table, model, request.policy.model)
+        batch = next((batch for batch in table.batches(min(BATCH, most), asked.used) if len(batch.rows)), None)
+        if batch is None:
+            return None
+        asked.scores(batch)  # the first answer is the slowest
+        began = time.monotonic()
+        asked.scores(batch)
+        return (time.monotonic() - began) / len(batch.rows)
+
+
+def picture_seconds(request: Request, looked: Looked, first: frozenset[int], report: EvaluationReport) -> float | None:
+    """What a picture takes, reading included: by how much longer more of them take."""
+    took = report.seconds["score"]
+    if len(looked.places) < 2 * len(first):
+        return took / len(first)
+    # by what the first ones took, the model's first and slowest answer included: so it is on the safe side
+    more = some_of(looked, max(2 * len(first), fit_in(took / len(first))))
+    again = report_of(replace(request, only=more, seconds={})).seconds["score"]
+    return (again - took) / (len(more) - len(first)) if again > took else again / len(more)
+
+
+def fit_in(seconds: float) -> int:
+    """How many samples may be asked about to know what one takes, when each takes so long at most."""
+    return max(1, min(MORE, int(MORE_SECONDS / max(seconds, 1e-6))))
+
+
+def some_of(looked: Looked, size: int) -> frozenset[int]:
+    """At most so many places, as many of each class as far as there are so many."""
+    at = spread(looked.labels, size) if looked.names else slice(size)  # numbers: as they come
+    return frozenset(looked.places[at].tolist())
 
 
 def supports(labels: NDArray[Any], looked: Looked, report: EvaluationReport) -> dict[str, int]:
