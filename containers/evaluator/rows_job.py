@@ -79,7 +79,7 @@ class _Evaluated:
 
 def evaluate_rows(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the table as such is found before the model is loaded."""
-    table = _open(request)
+    table = _open(request, request.policy.evaluate.max_unreadable)
     evaluated = _evaluate(request, table)
     if request.policy.task == "tabular_regression":
         return _regression(request, evaluated)
@@ -88,20 +88,21 @@ def evaluate_rows(request: Request) -> EvaluationReport:
 
 def score(request: Request) -> Scored:
     """The model's answers alone, about the rows in `request.only` where it names some."""
-    policy = request.policy
-    table = _open(request)
-    unreadable = Unreadable(table.survey.rows)  # whoever asks again has been told of them
+    table = _open(request, None)
     with request.predictor() as (model, _):
-        asked = _ask(table, model, policy)
-        return score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only)
+        asked = _ask(table, model, request.policy)
+        # whoever asks again has been told what cannot be read
+        unreadable = Unreadable(table.survey.rows)
+        return score_rows(table, asked, _kept(request.policy), unreadable, request.progress, request.only)
 
 
-def _open(request: Request) -> Table:
+def _open(request: Request, max_unreadable: int | None) -> Table:
+    """The table, looked through; `max_unreadable` rows may be none of it, None: any number."""
     policy = request.policy
     table = rows_of(request.dataset, policy)
     check_only(policy.explain.chosen, table.header)
     with request.timed("survey"):
-        survey = look_through(table, policy.evaluate.max_unreadable)
+        survey = table.survey if max_unreadable is None else look_through(table, max_unreadable)
     check_slices(policy.evaluate.slices, survey.types)
     if policy.task != "tabular_regression":
         check_labels(policy.data, survey.labels)

@@ -506,3 +506,11 @@ def test_census_income_as_it_is(job: Job, archives: dict[bytes, Model]) -> None:
     assert of["workclass is missing"] == sum(row["workclass"] == "?" for row in rows)
     unseen = next(one.text for one in report.findings if one.title == "Columns that the model does not see")
     assert "marital_status" in unseen and "age" not in unseen
+
+
+def test_who_asks_again_minds_no_row_that_cannot_be_read(job: Job, give_model: GiveModel) -> None:
+    give_model(logistic, 2)
+    job.write_rows([("a", "b", "label"), (1, 0, 1), (1, "x", 0), (0,), (0, 1, 0)])
+    folders = Folders(job.root)
+    request = Request(folders, Progress(folders.progress), read_policy(CLASSES), Outputs(job.output), only={1, 2, 3})
+    assert score(request).samples.rows.tolist() == [3]

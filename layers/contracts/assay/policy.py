@@ -27,7 +27,7 @@ class Data(Record):
     """Where the held-out data lies and what its parts mean. Addresses are `s3://…` or relative to the policy's file."""
 
     source: str = Field(min_length=1)
-    """A file, or a folder (ending with `/`) of images."""
+    """A file, or a folder (ending with `/`) of images or of tables of one kind: CSV, JSON Lines, Parquet."""
     annotations: str | None = None
     """A CSV file with one line an image (classification) or a box (detection), or COCO's JSON."""
     file: str = "image_file_name"
@@ -54,9 +54,12 @@ class Data(Record):
     exclude: tuple[str, ...] = ()
     """Columns that the model does not see."""
     missing: tuple[str, ...] = ()
-    """Values that mean unknown."""
+    """Values that mean unknown: NaN for a model's numbers, an empty text for its categories."""
     columns: dict[str, ColumnType] = {}
-    """Types that the values do not show: a number code that is a category."""
+    """Types that the values do not show: a number code that is a category.
+
+    By default a column is numeric when at least half of its values are numbers, and a row with another value there
+    cannot be read; text when its values are longer than 50 characters on average; else categorical."""
     id: str | None = None
     """The column that names a row."""
     weight: str | None = None
