@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -304,6 +305,37 @@ def test_a_model_that_answers_otherwise_alone_is_told(job: Job, give_model: Give
     job.write_pictures([0, 0, 1, 1], [0, 1, 90, 91])
     assert job.run(IMAGES) == 0
     assert any("Asked one by one, 4 samples" in finding.text for finding in job.report.findings)
+
+
+@pytest.mark.tensorflow
+def test_a_real_archive_is_answered_alike_on_both_runtimes(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.GlobalMaxPooling2D()(keras.layers.Conv2D(8, 5, activation="relu")(inputs))
+    network = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(x))
+    network.export(job.root / "export", verbose=False)
+    with tarfile.open(job.input("model") / "model.tar.gz", "w:gz") as archive:
+        archive.add(job.root / "export", "1")
+    write_folders(job, {"dark": range(0, 60, 3), "light": range(100, 160, 3), "white": range(200, 255, 3)})
+    (job.input("dataset") / "dark/0.png").write_bytes(b"no picture")
+    policy = {**FOLDERS, "evaluate": {"max_unreadable": 1}}
+
+    assert job.run(policy) == 0
+    assert job.report.model.runtime.startswith("TensorFlow")
+    theirs = job.predictions
+    found = []
+    monkeypatch.setattr("evaluator.images_job.WORTH_PIXELS", 1000)
+    for _ in range(2):
+        assert job.run(policy) == 0
+        assert job.report.model.runtime.startswith("ONNX Runtime"), job.report.model.runtime_reason
+        assert job.report.data.unreadable_names == ("dark/0.png: cannot be read as a picture: not a picture",)
+        found.append((job.output / "predictions.parquet").read_bytes())
+    assert found[0] == found[1]
+    assert [row["id"] for row in job.predictions] == [row["id"] for row in theirs]
+    for ours, other in zip(job.predictions, theirs, strict=True):
+        assert ours["scores"] == pytest.approx(other["scores"], abs=1e-5)
 
 
 def test_a_model_of_two_inputs_takes_no_pictures(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
