@@ -28,6 +28,7 @@ from evaluator.speed import speed_of
 from model.detections import Detections
 from model.images import read_image
 
+RUNTIME_REASON = "not ONNX Runtime: it is tried for models that give scores alone"
 NOTHING = "background"
 """The row of what was found where nothing is, and the column of what was missed."""
 
@@ -37,7 +38,7 @@ def evaluate_boxes(request: Request) -> EvaluationReport:
     unreadable = Unreadable(request.policy.evaluate.max_unreadable)
     looked = look(request, unreadable)
     with request.model() as (model, folder):
-        facts = request.facts(model, folder)
+        facts = request.facts(model, folder).model_copy(update={"runtime_reason": RUNTIME_REASON})
         detector = Detector(model, request.preprocessing(folder))
         with request.timed("score"):
             boxes = looked.score(request, detector, unreadable)
