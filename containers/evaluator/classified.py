@@ -135,7 +135,7 @@ def classified_report(
 
     with request.timed("compare"):
         comparison, said = compare_classified(
-            request, model.archive_sha256, scored, found, parts, by_policy, source.score
+            request, model.archive_sha256, scored, found, estimates, parts, by_policy, source.score
         )
     matrix: ConfusionMatrix | None = None
     drawn: tuple[str, ...] = ()

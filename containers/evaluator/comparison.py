@@ -55,6 +55,7 @@ def compare_classified(
     archive_sha256: str,
     scored: Scored,
     found: Classified,
+    estimates: classification.Estimates,
     parts: Sequence[Part],
     classified: Callable[[Scored, Policy], Classified],
     score: Score,
@@ -64,7 +65,7 @@ def compare_classified(
     Args:
         request: the job.
         archive_sha256: of the archive that is judged.
-        scored, found: its answers.
+        scored, found, estimates: its answers, and what they come to on all samples.
         parts: the slices.
         classified: from the champion's scores to its classes, by its own policy.
         score: asks the champion.
@@ -79,14 +80,20 @@ def compare_classified(
         return refused(champion, archive_sha256, why)
     theirs = Classes.said(found, beside)
 
-    def estimated(model: Classified) -> Callable[[Places, int], Estimated]:
-        def of(places: Places, most: int) -> Estimated:
-            made = classification.estimate(model.part(places), most)
-            return made.metrics, made.per_class
+    everywhere, whole = (estimates.metrics, estimates.per_class), (len(scored), ROWS)
 
-        return of
+    def of(model: Classified, places: Places, most: int) -> Estimated:
+        # of millions of samples a copy takes as much memory as all the rest
+        made = classification.estimate(model if len(places) == len(scored) else model.part(places), most)
+        return made.metrics, made.per_class
 
-    comparison, findings = compared(champion, beside, parts, estimated(found), estimated(theirs))
+    comparison, findings = compared(
+        champion,
+        beside,
+        parts,
+        lambda places, most: everywhere if (len(places), most) == whole else of(found, places, most),
+        lambda places, most: of(theirs, places, most),
+    )
     return with_flips(comparison, scored.samples, found, theirs, beside.known, request.outputs), findings
 
 
@@ -94,6 +101,7 @@ def compare_predicted(
     request: Request,
     archive_sha256: str,
     scored: Scored,
+    estimates: Mapping[str, Estimate],
     parts: Sequence[Part],
     score: Score,
 ) -> Compared:
@@ -105,16 +113,20 @@ def compare_predicted(
         beside = answers_of_champion(request, champion, archive_sha256, scored, Numbers(), score)
     except Refused as why:
         return refused(champion, archive_sha256, why)
-    true, weights = scored.samples.labels, scored.samples.weights
+    true, weights, ours = scored.samples.labels, scored.samples.weights, scored.scores[:, 0]
+    whole = (len(scored), ROWS)
 
-    def estimated(predicted: Array) -> Callable[[Places, int], Estimated]:
-        def of(places: Places, most: int) -> Estimated:
-            weighted = None if weights is None else weights[places]
-            return regression.estimate(true[places], predicted[places], weighted, most), {}
+    def of(predicted: Array, places: Places, most: int) -> Estimated:
+        weighted = None if weights is None else weights[places]
+        return regression.estimate(true[places], predicted[places], weighted, most), {}
 
-        return of
-
-    return compared(champion, beside, parts, estimated(scored.scores[:, 0]), estimated(beside.answers[:, 0]))
+    return compared(
+        champion,
+        beside,
+        parts,
+        lambda places, most: (estimates, {}) if (len(places), most) == whole else of(ours, places, most),
+        lambda places, most: of(beside.answers[:, 0], places, most),
+    )
 
 
 class Refused(Exception):
@@ -244,15 +256,15 @@ class _Index:
 
     def __init__(self, fingerprints: NDArray[np.uint8]) -> None:
         # the first 8 bytes sort fast; all 32 are compared
-        self._keys, first, self.of_sample = np.unique(_keys(fingerprints), return_index=True, return_inverse=True)
-        self._whole = fingerprints[first]
-        self.size = len(first)
+        self._keys, self._first, self.of_sample = np.unique(_keys(fingerprints), return_index=True, return_inverse=True)
+        self._whole = fingerprints
+        self.size = len(self._first)
 
     def find(self, fingerprints: NDArray[np.uint8]) -> tuple[Flags, Places]:
         """Which of these we have, and the places of those."""
         keys = _keys(fingerprints)
         places = np.minimum(np.searchsorted(self._keys, keys), self.size - 1)
-        there = (self._keys[places] == keys) & (self._whole[places] == fingerprints).all(axis=1)
+        there = (self._keys[places] == keys) & (self._whole[self._first[places]] == fingerprints).all(axis=1)
         return there, places[there]
 
 

@@ -183,7 +183,7 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
         parts, left_out = parts_of(policy.evaluate.slices, scored.samples, losses, _columns(evaluated))
         slices = measured_slices(parts, lambda places: (_measured(scored.samples, predicted, places), {}))
     with request.timed("compare"):
-        comparison, said = compare_predicted(request, evaluated.model.archive_sha256, scored, parts, score)
+        comparison, said = compare_predicted(request, evaluated.model.archive_sha256, scored, estimates, parts, score)
     request.outputs.json("evaluation.json", model_quality.regression(estimates))
     request.outputs.table("predictions.parquet", predicted_columns(scored, true, predicted))
     drawn: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from evaluator.comparison import (
     Score,
     answers_of_champion,
     as_cell,
+    compare_classified,
     compared,
     refused,
     with_flips,
@@ -410,6 +411,26 @@ def test_slices_are_compared_on_the_rows_that_the_champion_knows() -> None:
     assert difference.n == len(inside)
     assert difference.value == pytest.approx(ours.right[inside].mean() - theirs.right[inside].mean())
     assert comparison.rows == known.sum()
+
+
+def test_a_slice_of_all_samples_is_paired_too(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slices resample fewer rows: both models then must resample the same ones."""
+    monkeypatch.setattr("evaluator.comparison.SLICE_ROWS", 40)
+    ours, theirs = two_models(300, 8, 0.8, 0.8)
+    theirs = replace(theirs, predicted=ours.predicted, probabilities=ours.probabilities)
+    scored = Scored(samples(300), ours.probabilities)
+    stage.leaves_report()
+    stage.leaves_predictions(classified_columns(scored, theirs))
+    comparison, _ = compare_classified(
+        stage.request(), OURS, scored, ours, estimate(ours), [Part("all", ("s",), np.arange(300))], never_asked, never
+    )
+    assert comparison is not None
+    difference = comparison.slices["all"]["log_loss"]
+    assert (difference.value, difference.low, difference.high) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def never_asked(*_: object) -> Classified:
+    raise AssertionError("the champion knows these samples")
 
 
 def test_classes_are_compared_each() -> None:
