@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 
 from assay.errors import BadData, BadPolicy
 from assay.policy import SCALINGS, Data, Preprocessing
 from assay_local.guessed import Guess
 from assay_local.readings import TRIED, Reading, as_good, little_better, readings, spread, told, trial, usual_first
-from evaluator.boxes_data import read_boxes
+from evaluator.boxes_data import Annotations, objects_of, read_boxes
 from evaluator.boxes_score import Detector
 from evaluator.classification import classify
 from evaluator.images_data import annotations_by_folder
@@ -29,6 +30,10 @@ USUAL_SIZE = (224, 224)
 TRIED_SCALINGS = ("-1-1", "0-1", "none", "torch", "caffe")
 """The different ones: each family of models is fed by one of them."""
 MOST_NAMES = 4
+TRIED_DETECTOR = 30
+"""Pictures: a detector is slow."""
+SAME_OBJECT = 0.5
+"""Intersection over union."""
 CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -68,13 +73,13 @@ def guess_pictures(
     source = os.path.commonpath([path.parent for path in pictures])
     said = {"source": f"{source}/", "annotations": str(annotations)}
     if annotations.suffix.lower() == ".json":
-        return detected({**said, "boxes": "coco"}, len(pictures), model, folder)
+        return detected({**said, "boxes": "coco"}, pictures, model, folder, progress)
     file = open_csv(annotations)
     column, lines = annotated(file, pictures)
     if column != "image_file_name":
         said["file"] = column
     if set(CORNERS) <= set(file.header):
-        return detected(said, len({line.path for line in lines}), model, folder)
+        return detected(said, pictures, model, folder, progress)
     return classified(said, lines, [name for name in file.header if name != column], model, folder, progress)
 
 
@@ -208,18 +213,68 @@ def _names(way: Reading, columns: Sequence[str]) -> dict[str, str]:
     return {"names": "class_name"} if way.key == "label_base" and "class_name" in columns else {}
 
 
-def detected(said: dict[str, Any], pictures: int, model: Model, folder: Path) -> Guess:
-    """Pictures with boxes: which number of the model's is which class only a person knows, where it is not COCO's."""
-    unsure = {}
-    data = Data(**said)
+def detected(said: dict[str, Any], pictures: Sequence[Path], model: Model, folder: Path, progress: Progress) -> Guess:
+    """Pictures with boxes: which of the model's numbers is which class its boxes tell, where they lie on objects."""
+    path = Path(said["annotations"])
     try:
-        found = read_boxes(Path(said["annotations"]), data)
+        found = read_boxes(path, Data(**said))
     except BadPolicy:  # all lie within 0 to 1
         said = {**said, "boxes": "xyxy_relative"}
-        found = read_boxes(Path(said["annotations"]), Data(**said))
+        found = read_boxes(path, Data(**said))
     detector = Detector(model, preprocessing_of(None, folder))
     labels = sorted({box.label for picture in found.pictures.values() for box in picture.boxes})
+    notes, unsure = {}, {}
     if found.numbers is None and not all(label.isdecimal() for label in labels):
-        said = {**said, "labels": {detector.first_class + place: label for place, label in enumerate(labels)}}
-        unsure["data.labels"] = "in the order of text: say which of the model's numbers is which class"
-    return Guess(task="object_detection", data=said, unsure=unsure, samples=pictures)
+        counts = _met(found, labels, pictures, detector, Data(**said), progress)
+        numbers = {detector.first_class + place: label for place, label in enumerate(labels)}
+        if counts.any():
+            rows, columns = linear_sum_assignment(-counts)
+            numbers = {
+                detector.first_class + int(row): labels[column] for row, column in zip(rows, columns, strict=True)
+            }
+            shares = counts[rows, columns] / np.maximum(counts.sum(axis=1), 1e-9)
+            named = ", ".join(f"{label} {share:.2f}" for label, share in zip(numbers.values(), shares, strict=True))
+            notes["data.labels"] = f"of each number's boxes on objects, so many lie on this class: {named}"
+        if not (counts.sum(axis=1) > 0).all():
+            unsure["data.labels"] = "say which of the model's numbers is which class: not all were seen on objects"
+        said = {**said, "labels": numbers}
+    return Guess(task="object_detection", data=said, notes=notes, unsure=unsure, samples=len(found.pictures))
+
+
+def _met(
+    found: Annotations,
+    labels: Sequence[str],
+    pictures: Sequence[Path],
+    detector: Detector,
+    data: Data,
+    progress: Progress,
+) -> NDArray[np.float64]:
+    """(classes, classes): how often a detection of each number lies on an object of each label, half and more of it."""
+    paths = {path.name: path for path in pictures}
+    places = {label: place for place, label in enumerate(labels)}
+    counts = np.zeros((len(labels), len(labels)))
+    annotated = [one for one in found.pictures.values() if one.boxes and Path(one.file).name in paths][:TRIED_DETECTOR]
+    for number, one in enumerate(annotated, 1):
+        progress.report("looking for objects", number, len(annotated), "pictures")
+        with suppress(BadData):  # a picture or a box that cannot be read is for the evaluation to name
+            image = read_image(paths[Path(one.file).name])
+            height, width = image.shape[:2]
+            objects = objects_of(one, places, width, height, data)
+            seen = detector.find([detector.prepare(image)])[0]
+            overlaps = ious(seen.boxes * (width, height, width, height), objects.boxes)
+            for detection in np.flatnonzero(overlaps.max(axis=1, initial=0) >= SAME_OBJECT):
+                class_number = int(seen.classes[detection]) - detector.first_class
+                if 0 <= class_number < len(labels):
+                    counts[class_number, objects.classes[overlaps[detection].argmax()]] += seen.scores[detection]
+    return counts
+
+
+def ious(ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of boxes (n, 4) and (m, 4), xmin, ymin, xmax, ymax: (n, m)."""
+    low = np.maximum(ours[:, None, :2], theirs[None, :, :2])
+    high = np.minimum(ours[:, None, 2:], theirs[None, :, 2:])
+    shared = np.prod(np.clip(high - low, 0, None), axis=2)
+    areas = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (ours, theirs)]
+    union = areas[0][:, None] + areas[1][None, :] - shared
+    found: NDArray[np.float64] = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    return found

@@ -263,6 +263,45 @@ def test_pictures_in_a_folder_a_class(assay: Assay, tmp_path: Path, models: Path
     assert policy["preprocessing"] == {"scaling": "0-1"}
 
 
+@pytest.mark.tensorflow
+def test_boxes_tell_which_number_is_which_class(assay: Assay, tmp_path: Path) -> None:
+    """The detector calls 1 what stands top left, the wren, and 2 what stands bottom right, the owl."""
+    import tensorflow as tf
+
+    class Detector(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec((1, None, None, 3), tf.uint8, name="input_tensor")])  # type: ignore[untyped-decorator]
+        def __call__(self, image: Any) -> Any:
+            return {
+                "detection_boxes": tf.constant([[[0.1, 0.1, 0.5, 0.5], [0.5, 0.5, 0.9, 0.9]]]),
+                "detection_classes": tf.constant([[1.0, 2.0]]),
+                "detection_scores": tf.constant([[0.9, 0.6]]),
+                "num_detections": tf.constant([2.0]),
+            }
+
+    detector = Detector()
+    tf.saved_model.save(detector, str(tmp_path / "detector"), {"serving_default": detector.__call__})
+    folder = tmp_path / "garden"
+    folder.mkdir()
+    with (folder / "boxes.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["image_file_name", "class_name", "xmin", "ymin", "xmax", "ymax"])
+        for number in range(4):
+            (folder / "images").mkdir(exist_ok=True)
+            Image.fromarray(np.full((100, 200, 3), number, dtype=np.uint8)).save(folder / f"images/{number}.png")
+            rows.writerows([[f"{number}.png", "wren", 20, 10, 100, 50], [f"{number}.png", "owl", 100, 50, 180, 90]])
+    policy, out = written(assay, tmp_path / "detector", folder, tmp_path)
+    assert policy == {
+        "task": "object_detection",
+        "data": {
+            "source": "../garden/images/",
+            "annotations": "../garden/boxes.csv",
+            "labels": {1: "wren", 2: "owl"},
+        },
+    }
+    assert "so many lie on this class: wren 1.00, owl 1.00" in out
+    assert "not sure" not in out
+
+
 def rows_of(n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     values = np.random.default_rng(0).normal(size=(n, 3)).round(3)
     return values, values @ [1, 1, -1]
