@@ -38,7 +38,7 @@ _MOST_FOUND = 10
 _DEPTH = 3
 _LEAF_SHARE = 0.01
 _SAME = 0.8
-"""Two proposals that share this much of their rows are one."""
+"""Two proposals that share this much of the smaller one's rows are one: a part of a bad part is no find of its own."""
 _VALUES_OF_TREE = 20
 _SEED = 0
 
@@ -277,7 +277,7 @@ def discovered_parts(columns: Mapping[str, NDArray[Any]], losses: Array, places:
         path, inside = tested[place]
         if corrected[place] > FALSE_DISCOVERIES or len(parts) == _MOST_FOUND:
             break
-        if any((inside & other).sum() > _SAME * (inside | other).sum() for other in taken):
+        if any((inside & other).sum() > _SAME * min(inside.sum(), other.sum()) for other in taken):
             continue
         taken.append(inside)
         parts.append(Part(_in_words(path), tuple(path), places[test[inside]], float(corrected[place])))

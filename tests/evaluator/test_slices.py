@@ -26,6 +26,8 @@ from evaluator.slices import (
     measured_slices,
 )
 
+from .conftest import GiveModel, Job, sees_levels
+
 
 def words(*values: str) -> NDArray[Any]:
     return np.array(values, dtype=object)
@@ -240,3 +242,84 @@ def test_what_was_found_is_told_with_its_number() -> None:
         "Worse than elsewhere, in samples set aside to test it: age > 45 (accuracy 0.5 on 40 samples)."
     )
     assert discovery_findings(measured_slices(parts[1:], accuracy), "accuracy") == []
+
+
+# The whole job
+
+PEOPLE: dict[str, Any] = {
+    "task": "tabular_classification",
+    "data": {"source": "test.csv", "labels": ["no", "yes"], "exclude": ["sex"], "id": "name"},
+    "evaluate": {"slices": ["sex", {"column": "x", "bins": [0, 0.5, 1]}]},
+}
+
+
+def right_for_men(batch: NDArray[Any]) -> NDArray[Any]:
+    chance = np.where(batch[:, 0] > 0.5, 0.9, 0.1)
+    return np.stack([1 - chance, chance], axis=1)
+
+
+def write_people(job: Job, n: int) -> None:
+    """The label of men is whether x is above a half, that of women half of the time not; some say neither."""
+    rng = np.random.default_rng(0)
+    lines: list[tuple[Any, ...]] = [("name", "x", "sex", "label")]
+    for number, x in enumerate(rng.random(n).round(4)):
+        sex = ("f", "m", "m", "")[number % 4] if number < 40 else "fm"[number % 2]
+        wrong = sex == "f" and rng.random() < 0.5
+        lines.append((f"p{number}", x, sex, "yes" if (x > 0.5) != wrong else "no"))
+    job.write_rows(lines)
+
+
+def test_a_job_measures_declared_slices_and_finds_where_the_model_is_worse(job: Job, give_model: GiveModel) -> None:
+    give_model(right_for_men, 1, outputs=2)
+    write_people(job, 1000)
+    assert job.run(PEOPLE) == 0, job.message
+    report = job.report
+    declared = {one.name: one for one in report.slices if one.found == "declared"}
+    assert list(declared) == ["sex=f", "sex=m", "sex is missing", "x=[0, 0.5)", "x=[0.5, 1]"]
+    assert sum(one.n for one in declared.values()) == 2000
+    assert declared["sex=m"].metrics["accuracy"].value == 1
+    assert declared["sex is missing"].small
+    recall = declared["sex=f"].per_class["recall"]["yes"]
+    assert recall.low is not None
+    assert recall.low < 0.5 < (recall.high or 0)
+    (found,) = (one for one in report.slices if one.found == "discovered")
+    assert found.name == "sex=f"
+    # measured on the half of the samples that was set aside to test it
+    assert 200 < found.n < 300
+    assert found.p_value is not None
+    assert found.p_value < 1e-9
+    assert "plots/slices.svg" in report.plots
+    assert any("sex=f (accuracy 0." in finding.text for finding in report.findings)
+
+
+def test_a_job_on_prices_measures_errors_in_slices(job: Job, give_model: GiveModel) -> None:
+    give_model(lambda batch: batch * 1.0, 1)
+    job.write_rows([("x", "label"), *((k, k + (5 if k >= 50 else 1)) for k in range(100))])
+    policy = {
+        "task": "tabular_regression",
+        "data": {"source": "test.csv"},
+        "evaluate": {"slices": [{"column": "label", "quantiles": 2}]},
+    }
+    assert job.run(policy) == 0, job.message
+    low, high = (one for one in job.report.slices if one.found == "declared")
+    assert (low.metrics["mae"].value, high.metrics["mae"].value) == pytest.approx((1, 5))
+
+
+def test_pictures_are_cut_by_the_columns_of_their_annotations(job: Job, give_model: GiveModel) -> None:
+    give_model(sees_levels(3), 6, 5, 3, outputs=3)
+    job.write_pictures([0, 1, 2, 1], [0, 10, 20, 20])
+    policy = {
+        "task": "image_classification",
+        "data": {"source": "test/", "annotations": "a.csv", "label_base": 0},
+        "evaluate": {"slices": ["class_name"]},
+    }
+    assert job.run(policy) == 0, job.message
+    slices = {one.name: one.metrics["accuracy"].value for one in job.report.slices}
+    assert slices == {"class_name=class 0": 1, "class_name=class 1": 0.5, "class_name=class 2": 1}
+
+
+@pytest.mark.usefixtures("no_model_is_loaded")
+def test_a_slice_of_a_column_that_there_is_not_ends_the_job_before_the_model_is_loaded(job: Job) -> None:
+    write_people(job, 40)
+    assert job.run({**PEOPLE, "evaluate": {"slices": ["gender"]}}) == 1
+    assert "evaluate.slices: no column 'gender' in the data; found name, x, sex, label" in job.message
