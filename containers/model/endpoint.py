@@ -84,6 +84,8 @@ class Endpoint:
         self._request = RequestFormat(options)
         self._answer = AnswerFormat(options, labels)
         self._client = client
+        asked = {"CustomAttributes": options.custom_attributes, "TargetModel": options.target_model}
+        self._also: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
         self._max_records = max_records
         self._body_limit = body_limit
         self._sleep = sleep
@@ -121,13 +123,13 @@ class Endpoint:
         names = tuple(batch)
         rows = zip(*(plain(batch[name]) for name in names), strict=True)
         records = [self._request.record(names, row) for row in rows]
-        requests = list(self._request.cut(records, self._max_records, self._body_limit))
+        requests = list(self._request.cut(records, self._max_records, self._body_limit, names))
         if not requests:
             return np.zeros((0, 1))
         self._ended.clear()
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="endpoint")
         try:
-            answers = list(pool.map(self._ask, requests))
+            answers = list(pool.map(lambda request: self._ask(request, names), requests))
         finally:
             self._ended.set()  # where one failed, or the job is stopped, the others do not try again
             pool.shutdown(cancel_futures=True)
@@ -137,13 +139,13 @@ class Endpoint:
             raise BadModel(f"endpoint {self.name}: answered {counts} scores a record, expected always as many")
         return np.concatenate(answers)
 
-    def _ask(self, records: Sequence[str]) -> NDArray[np.float64]:
+    def _ask(self, records: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
         """Scores of one request's records; of its halves where the whole is too much for the endpoint."""
         try:
-            body, content_type = self._invoke(self._request.body(records), alone=len(records) == 1)
+            body, content_type = self._invoke(self._request.body(records, names), alone=len(records) == 1)
         except _TooMuch:
             half = len(records) // 2
-            return np.concatenate([self._ask(records[:half]), self._ask(records[half:])])
+            return np.concatenate([self._ask(records[:half], names), self._ask(records[half:], names)])
         try:
             return self._answer.scores(body, content_type, len(records))
         except (BadModel, BadPolicy) as error:
@@ -160,6 +162,7 @@ class Endpoint:
                     Body=body,
                     ContentType=self._request.content_type,
                     Accept=self._answer.accept_type,
+                    **self._also,
                 )
                 return answer["Body"].read(), answer["ContentType"]
             except (ClientError, BotoCoreError) as error:

@@ -36,7 +36,7 @@ class RequestFormat:
 
     def __init__(self, options: ModelOptions) -> None:
         self.content_type: ContentType = options.content_type or "text/csv"
-        self._content = options.content_template or _DEFAULT_TEMPLATES[self.content_type]
+        self._content = as_text(options.content_template or _DEFAULT_TEMPLATES[self.content_type])
         self._record = options.record_template or "$features"
 
     @property
@@ -53,16 +53,19 @@ class RequestFormat:
         template = self._content if self.content_type == "application/jsonlines" else self._record
         return filled(template, names, values)
 
-    def body(self, records: Sequence[str]) -> bytes:
+    def body(self, records: Sequence[str], names: Sequence[str] = ()) -> bytes:
         if self.content_type != "application/json":
             return "\n".join(records).encode()
-        content = self._content.replace("$records", "[" + ",".join(records) + "]")
-        return (content.replace("$record", records[0]) if self.takes_one else content).encode()
+        content = self._content.replace("$feature_names", as_json(list(names)))
+        # what a record holds is never taken for a placeholder
+        before, marker, after = content.partition("$record" if self.takes_one else "$records")
+        filling = records[0] if self.takes_one else "[" + ",".join(records) + "]"
+        return (before + filling + after if marker else content).encode()
 
-    def cut(self, records: Sequence[str], most: int, limit: int) -> Iterator[Sequence[str]]:
+    def cut(self, records: Sequence[str], most: int, limit: int, names: Sequence[str] = ()) -> Iterator[Sequence[str]]:
         """The records in requests of at most `most` records and `limit` bytes; a longer record goes alone."""
         most = 1 if self.takes_one else most
-        spent = frame = len(self.body([""]))
+        spent = frame = len(self.body([""], names))
         start = 0
         for place, record in enumerate(records):
             size = len(record.encode()) + 1  # and what parts it from the next
@@ -72,6 +75,14 @@ class RequestFormat:
             spent += size
         if start < len(records):
             yield records[start:]
+
+
+_QUOTED = re.compile(r'"(\$(?:records|record|features_kvp|feature_names|features))"')
+
+
+def as_text(template: str | Mapping[str, str]) -> str:
+    """A template; of one that is given as an object, `{"instances": "$records"}`, its JSON."""
+    return template if isinstance(template, str) else _QUOTED.sub(r"\1", as_json(template))
 
 
 _PLACEHOLDER = re.compile(r'"\$\{(?P<name>[^}"]+)\}"|\$(?P<kind>features_kvp|feature_names|features)')

@@ -10,7 +10,7 @@ from assay.policy import ModelOptions
 from job.described import described_job
 from job.folders import Folders
 from model.endpoint import Endpoint, runtime_client
-from model.shadow import sagemaker_client, shadow_endpoint
+from model.shadow import Shadow, sagemaker_client, shadow_endpoint
 
 
 @contextmanager
@@ -35,5 +35,6 @@ def open_endpoint(options: ModelOptions, labels: Mapping[str, int] | None, folde
     instance_type = options.instance_type or job.instance_type
     if instance_type is None:
         raise BadPolicy("say model.instance_type: the job has several to choose from, its endpoint needs one")
-    with shadow_endpoint(job.name, instance_type, sagemaker_client(job.region)) as name:
+    shadow = Shadow(name=job.name, model=job.name, instance_type=instance_type)
+    with shadow_endpoint(shadow, sagemaker_client(job.region)) as name:
         yield Endpoint(name, options, labels, runtime_client(job.region))

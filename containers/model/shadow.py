@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from assay.errors import AssayError, BadModel, BadSettings, JobFailed
 
@@ -24,10 +24,20 @@ _DENIED = {"AccessDenied", "AccessDeniedException"}
 _LIMIT = re.compile(r"service limit '(?P<quota>[^']+)' is (?P<limit>\d+)")
 
 
+class Shadow(NamedTuple):
+    """What is to be made."""
+
+    name: str
+    """Of the endpoint and its configuration."""
+    model: str
+    """The SageMaker Model that it serves."""
+    instance_type: str
+    instances: int = 1
+
+
 @contextmanager
 def shadow_endpoint(
-    name: str,
-    instance_type: str,
+    shadow: Shadow,
     client: SageMakerClient,
     *,
     sleep: Callable[[float], None] = time.sleep,
@@ -37,8 +47,7 @@ def shadow_endpoint(
     What kills the job at once leaves it behind: the sweep deletes it, which knows by its name whose it was.
 
     Args:
-        name: of the job. The SageMaker Model has it already; the endpoint and its configuration get it.
-        instance_type: what it runs on.
+        shadow: what is to be made; there is a SageMaker Model of that name already.
         client: of `sagemaker`.
         sleep: between two looks.
 
@@ -49,19 +58,20 @@ def shadow_endpoint(
     """
     with _sigterm_as_exit():
         try:
-            _create(name, instance_type, client)
-            _wait(name, client, sleep)
-            yield name
+            _create(shadow, client)
+            _wait(shadow.name, client, sleep)
+            yield shadow.name
         finally:
-            delete(name, client)
+            delete(shadow.name, client)
 
 
-def _create(name: str, instance_type: str, client: SageMakerClient) -> None:
+def _create(shadow: Shadow, client: SageMakerClient) -> None:
+    name = shadow.name
     variant = {
         "VariantName": "AllTraffic",
-        "ModelName": name,
-        "InitialInstanceCount": 1,
-        "InstanceType": instance_type,
+        "ModelName": shadow.model,
+        "InitialInstanceCount": shadow.instances,
+        "InstanceType": shadow.instance_type,
     }
     tags = [{"Key": "assay:job", "Value": name}]
     _made(
@@ -76,7 +86,7 @@ def _create(name: str, instance_type: str, client: SageMakerClient) -> None:
         "sagemaker:CreateEndpoint",
         lambda: client.create_endpoint(EndpointName=name, EndpointConfigName=name, Tags=tags),  # type: ignore[arg-type]
     )
-    logger.info("endpoint %s on %s: creating, which takes some minutes", name, instance_type)
+    logger.info("endpoint %s on %s: creating, which takes some minutes", name, shadow.instance_type)
 
 
 def _made(action: str, create: Callable[[], object]) -> None:

@@ -22,7 +22,7 @@ from assay.errors import BadModel, BadPolicy, BadSettings, JobFailed
 from assay.policy import ModelOptions
 from model.endpoint import PATIENCE, Endpoint
 from model.payloads import AnswerFormat, RequestFormat, filled
-from model.shadow import delete, shadow_endpoint
+from model.shadow import Shadow, delete, shadow_endpoint
 
 KEYS: dict[str, Any] = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
 STARS = {str(star): star - 1 for star in range(1, 6)}
@@ -38,6 +38,8 @@ class Asked(NamedTuple):
     content_type: str
     accept: str
     body: str
+    beside: tuple[str | None, str | None] = (None, None)
+    """Custom attributes, and the model of a multi-model endpoint."""
 
 
 class Answer(NamedTuple):
@@ -62,7 +64,8 @@ class StandIn:
         class Server(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                asked = Asked(self.path, self.headers["Content-Type"], self.headers["Accept"], body)
+                also = [self.headers[f"X-Amzn-SageMaker-{name}"] for name in ("Custom-Attributes", "Target-Model")]
+                asked = Asked(self.path, self.headers["Content-Type"], self.headers["Accept"], body, (also[0], also[1]))
                 outer.asked.append(asked)
                 answer = outer.answer(asked)
                 content = answer.body.encode()
@@ -184,12 +187,29 @@ def test_requests_stay_below_the_limit_of_the_body(there: StandIn) -> None:
             1,
             b'{"row":["a, \\"b\\"",3,null,0.5]}',
         ),
+        (
+            {
+                "content_type": "application/json",
+                "content_template": {"rows": "$records", "names": "$feature_names", "x": "1"},
+            },
+            1,
+            b'{"rows":[["a, \\"b\\"",3,null,0.5]],"names":["t","i","m","f"],"x":"1"}',
+        ),
     ],
 )
 def test_bodies(options: dict[str, Any], n: int, expected: bytes) -> None:
     form = RequestFormat(ModelOptions(predictor="endpoint", **options))
-    record = form.record(("t", "i", "m", "f"), ('a, "b"', 3, None, 0.5))
-    assert form.body([record] * n) == expected
+    names = ("t", "i", "m", "f")
+    record = form.record(names, ('a, "b"', 3, None, 0.5))
+    assert form.body([record] * n, names) == expected
+
+
+def test_what_the_endpoint_is_told_beside_the_rows(there: StandIn) -> None:
+    there.answer = lambda asked: Answer("1", "text/csv")
+    there.endpoint(ModelOptions(predictor="endpoint")).predict({"x": np.ones(1)})
+    options = ModelOptions(predictor="endpoint", custom_attributes="id=7", target_model="b.tar.gz")
+    there.endpoint(options).predict({"x": np.ones(1)})
+    assert [asked.beside for asked in there.asked] == [(None, None), ("id=7", "b.tar.gz")]
 
 
 def test_what_a_row_holds_is_no_template() -> None:
@@ -376,6 +396,7 @@ def test_options_that_cannot_fit_are_refused_when_they_are_read(given: dict[str,
 # A shadow endpoint
 
 JOB = "assay-aaaaaaaaaaaaaaaaaaaa-01-evaluation"
+SHADOW = Shadow(name=JOB, model=JOB, instance_type="ml.m5.large")
 
 
 @pytest.fixture
@@ -387,7 +408,7 @@ def aws() -> Iterator[Any]:
 
 
 def test_a_shadow_endpoint_is_there_for_the_block_and_gone_after_it(aws: Any) -> None:
-    with shadow_endpoint(JOB, "ml.m5.large", aws) as name:
+    with shadow_endpoint(SHADOW, aws) as name:
         variants = aws.describe_endpoint_config(EndpointConfigName=name)["ProductionVariants"]
         assert [(v["ModelName"], v["InstanceType"], v["InitialInstanceCount"]) for v in variants] == [
             (JOB, "ml.m5.large", 1)
@@ -401,14 +422,14 @@ def test_a_shadow_endpoint_is_there_for_the_block_and_gone_after_it(aws: Any) ->
 
 @pytest.mark.parametrize("end", [KeyError("bug"), SystemExit(0)])
 def test_it_is_deleted_however_the_block_ends(aws: Any, end: BaseException) -> None:
-    with pytest.raises(type(end)), shadow_endpoint(JOB, "ml.m5.large", aws):
+    with pytest.raises(type(end)), shadow_endpoint(SHADOW, aws):
         raise end
     assert aws.list_endpoints()["Endpoints"] == []
 
 
 def test_a_stopped_job_deletes_it_too(aws: Any) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(SystemExit), shadow_endpoint(JOB, "ml.m5.large", aws):
+    with pytest.raises(SystemExit), shadow_endpoint(SHADOW, aws):
         signal.raise_signal(signal.SIGTERM)
     assert aws.list_endpoints()["Endpoints"] == []
     assert signal.getsignal(signal.SIGTERM) == before
@@ -475,7 +496,7 @@ QUOTA = (
 )
 def test_what_can_go_wrong_says_what_to_do_and_leaves_nothing(answers: Any, error: Any, says: str) -> None:
     client, stub = stubbed(*answers)
-    with pytest.raises(error, match=says), shadow_endpoint(JOB, "ml.m5.large", client):
+    with pytest.raises(error, match=says), shadow_endpoint(SHADOW, client):
         pass
     stub.assert_no_pending_responses()  # deleted
 
@@ -487,6 +508,6 @@ def test_one_that_was_made_by_a_lost_answer_is_ours() -> None:
         ("describe_endpoint", described("InService")),
     )
     waited: list[float] = []
-    with shadow_endpoint(JOB, "ml.m5.large", client, sleep=waited.append):
+    with shadow_endpoint(SHADOW, client, sleep=waited.append):
         assert len(waited) == 1
     stub.assert_no_pending_responses()

@@ -150,7 +150,7 @@ class ModelOptions(Record):
     """How rows are sent to an endpoint; by default `text/csv`."""
     accept_type: ContentType | None = None
     """How it is asked to answer; by default as rows are sent."""
-    content_template: str | None = None
+    content_template: str | dict[str, str] | None = None
     """The body of a request: `{"features":$features}` a line of JSON Lines, `{"instances":$records}` for JSON."""
     record_template: str | None = None
     """One record of a JSON request: `$features`, `$features_kvp`, `$feature_names`, `"${Name}"`."""
@@ -158,6 +158,10 @@ class ModelOptions(Record):
     """Where the class, or a regression's value, stands in an answer: a JMESPath, or a CSV column's number from 0."""
     probability: str | int | None = None
     """Where the scores stand; by default TensorFlow Serving's `predictions`, of CSV the whole row."""
+    custom_attributes: str | None = Field(None, max_length=1024)
+    """Handed to the model with each request, as it stands."""
+    target_model: str | None = Field(None, min_length=1, max_length=1024)
+    """Which model of a multi-model endpoint is asked."""
     inputs: dict[str, str] = {}
     """Column → the model's input, where they are named differently."""
     output_transform: Literal["exp", "expm1", "sigmoid", "softmax"] | None = None
@@ -167,6 +171,8 @@ class ModelOptions(Record):
         if self.predictor == "in_process" and self.endpoint_name is not None:
             raise ValueError("`endpoint_name` needs `predictor: endpoint`")
         content, record = self.content_template, self.record_template
+        if isinstance(content, dict):
+            content = " ".join(content.values())
         if (content or record) and self.content_type in (None, "text/csv"):
             raise ValueError("templates need `content_type: application/jsonlines` or `application/json`")
         if record is not None and self.content_type == "application/jsonlines":
