@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,7 +148,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
     return _Evaluated(
-        table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(model, policy)
+        table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(table, model)
     )
 
 
@@ -265,13 +264,13 @@ def _explain(
     rows = [(sample.id, cells[sample.row]) for _, sample in samples]
     request.outputs.explain_rows(columns, table.label, rows)
     request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(sample for _, sample in samples)))
-    why = evaluated.not_explained or _no_numbers(columns, cells.values())
-    if why:
-        return None, [Finding(severity="info", title="Not explained", text=why)]
+    if evaluated.not_explained:
+        return None, [Finding(severity="info", title="Not explained", text=evaluated.not_explained)]
     explain = Explainable(
         kind="rows",
         samples=len(samples),
         headers=(*columns, table.label, "assay_id"),
+        types={name: table.types[name] for name in columns},
         label=table.label,
         label_headers=outputs,
         positive=positive,
@@ -279,27 +278,8 @@ def _explain(
     return explain, []
 
 
-def _why_not_explained(model: Model | Endpoint, policy: Policy) -> str:
+def _why_not_explained(table: Table, model: Model | Endpoint) -> str:
     if isinstance(model, Endpoint):
         return "Not yet: explanations of a model behind an endpoint."
-    if len(model.inputs) != 1 or model.inputs[0].dtype == "string":
-        names = ", ".join(f"{tensor.name} ({tensor.dtype})" for tensor in model.inputs)
-        return f"Not yet: explanations of a model with several inputs, or of text; it has {names}."
-    if policy.model.output_transform is not None:
-        return "Not yet: explanations of a model with model.output_transform."
-    return ""
-
-
-def _no_numbers(columns: Sequence[str], rows: Collection[Mapping[str, str]]) -> str:
-    for row in rows:
-        for name in columns:
-            if not _is_number(row[name]):
-                return f"Not yet: explanations of other columns than numbers; {name} holds {row[name]!r:.80}."
-    return ""
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    texts = [name for name in table.features if table.types[name] == "text"]
+    return f"Not yet: explanations of texts, such as {texts[0]}." if texts else ""

@@ -249,13 +249,20 @@ class Table:
         return batch.at(np.flatnonzero(~bad)) if bad.any() else batch
 
     def cells(self, rows: Collection[int]) -> dict[int, dict[str, str]]:
-        """Some rows as they stand in the files: place → column → text, "" where there is nothing."""
+        """Some rows as they stand in the files: place → column → text, "" where there is no value."""
         found: dict[int, dict[str, str]] = {}
         for _, first, portion in self._some(rows):
-            columns = {name: _as_text(column).fill_null("").to_pylist() for name, column in portion.columns.items()}
+            columns = {name: self._as_cells(column) for name, column in portion.columns.items()}
             for place, row in enumerate(portion.rows.tolist()):
                 found[first + row] = {name: cells[place] for name, cells in columns.items()}
         return found
+
+    def _as_cells(self, column: pa.Array) -> list[str]:
+        column = _plain(column)
+        texts: list[str] = pc.if_else(
+            pa.array(self._unknown.mask(column)), "", _as_text(column).fill_null("")
+        ).to_pylist()
+        return texts
 
     def _read(self, portion: Portion, name: str, type: ColumnType) -> _Cells:
         column = portion.columns[name]

@@ -52,6 +52,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         config["headers"] = list(explain.headers)
         config["label"] = explain.label
         config["joinsource_name_or_index"] = explain.headers[-1]
+        if settings.explainer_engine == "assay" and explain.types:
+            config["column_types"] = explain.types  # Clarify guesses, and refuses what it does not know
     return config
 
 

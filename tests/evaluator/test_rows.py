@@ -341,11 +341,8 @@ def test_numbers_and_categories_with_weights_and_unknown_values(
     assert [row["scores"][1] for row in found] == pytest.approx(chance.tolist())
     assert report.speed is not None and report.speed.unit == "rows" and report.speed.latency_p50_ms is not None
 
-    # the explainer reads numbers alone yet: the evaluation is whole all the same, and says so
-    assert report.explain is None
-    assert [finding.text for finding in report.findings if finding.title == "Not explained"] == [
-        "Not yet: explanations of a model with several inputs, or of text; it has age (float32), job (string)."
-    ]
+    assert report.explain is not None
+    assert report.explain.types == {"age": "numeric", "job": "categorical"}
     with (job.output / "explain/rows/data.csv").open(newline="") as file:
         rows = {row[3]: row for row in csv.reader(file)}
     assert rows["r1"] in (["60", "farmer", "yes", "r1"], ["60.0", "farmer", "yes", "r1"])
@@ -376,8 +373,7 @@ def test_logits_become_probabilities_by_the_transform(job: Job, give_model: Give
     job.write_rows([("a", "b", "label"), *((*row, number % 3) for number, row in enumerate(features()))])
     assert job.run(with_data(CLASSES, label_base=0) | {"model": {"output_transform": "softmax"}}) == 0
     assert [row["scores"] for row in job.predictions] == pytest.approx(softmax(features()), rel=1e-5)
-    assert job.report.explain is None
-    assert "output_transform" in next(one.text for one in job.report.findings if one.title == "Not explained")
+    assert job.report.explain is not None
 
 
 def test_a_category_that_is_a_number_code_is_explained_as_the_number_it_is(job: Job, give_model: GiveModel) -> None:
@@ -387,13 +383,13 @@ def test_a_category_that_is_a_number_code_is_explained_as_the_number_it_is(job: 
     assert job.report.explain is not None
 
 
-def test_rows_with_unknown_values_are_evaluated_and_not_explained_yet(job: Job, give_model: GiveModel) -> None:
+def test_unknown_values_are_empty_where_rows_are_explained(job: Job, give_model: GiveModel) -> None:
     give_model(lambda batch: logistic(np.nan_to_num(batch)), 2)
     job.write_rows([("a", "b", "label"), (1, 7, 0), ("?", 8, 1), (3, 1, 1)])
     assert job.run(with_data(CLASSES, missing=["?"])) == 0
     assert job.report.data.rows == 3
-    assert job.report.explain is None
-    assert "a holds '?'" in next(one.text for one in job.report.findings if one.title == "Not explained")
+    with (job.output / "explain/rows/data.csv").open(newline="") as file:
+        assert sorted(row[0] for row in csv.reader(file)) == ["", "1", "3"]
 
 
 def test_several_files_are_one_table_and_each_bad_row_has_its_file(job: Job, give_model: GiveModel) -> None:

@@ -96,7 +96,7 @@ def test_some_rows_again_as_they_stand_in_the_file(tmp_path: Path) -> None:
     table = open_table([path], data(missing=["?"]))
     assert table.cells({3, 0, 2}) == {
         0: {"a": "1.50", "label": "x"},
-        2: {"a": "?", "label": "y"},
+        2: {"a": "", "label": "y"},
         3: {"a": "3", "label": ""},
     }
 

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from assay.base import Record
-from assay.policy import Task
+from assay.policy import ColumnType, Task
 
 
 class Metric(Record):
@@ -177,6 +177,8 @@ class Explainable(Record):
     samples: int
     headers: tuple[str, ...] = ()
     """Rows: the columns of `explain/rows/data.csv` (no header row): features, label, and last `assay_id`."""
+    types: dict[str, ColumnType] = {}
+    """Rows: of the features, as all of the data shows them: a part of it may show less."""
     label: str | None = None
     """Rows: the header of the label among them."""
     label_headers: tuple[str, ...] = ()
