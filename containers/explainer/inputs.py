@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from pydantic import Field
 
@@ -56,33 +57,56 @@ def under(root: Path, local_path: str) -> Path:
     return root / Path(local_path).relative_to("/opt/ml")
 
 
-def fetch_archive(name: str, into: Path) -> Path:
-    """Fetch the archive of a SageMaker Model, which stands in the place of the input `model`.
+class SageMakerModel(NamedTuple):
+    """What DescribeModel says."""
 
-    Raises:
-        BadModel: there is no such model, or it is no archive in S3.
-    """
+    name: str
+    archive: str | None
+    """The S3 address of its first archive."""
+    containers: int
+    program: str | None
+    """What its container is told to run, where that is not in the archive."""
+
+
+def describe_model(name: str) -> SageMakerModel:
+    """Raises BadModel when there is no such model, or it may not be looked at."""
     import boto3  # only a job with a network gets here
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         model = boto3.client("sagemaker").describe_model(ModelName=name)
-        address = _archive_of([model.get("PrimaryContainer", {}), *model.get("Containers", [])])
-        if address is None:
-            raise BadModel(f"predictor.model_name: the SageMaker Model {name} names no model.tar.gz in S3")
-        bucket, _, key = address.removeprefix("s3://").partition("/")
-        archive = into / "model.tar.gz"
-        boto3.client("s3").download_file(bucket, key, str(archive))
     except (BotoCoreError, ClientError) as error:
         raise BadModel(f"predictor.model_name: cannot fetch the SageMaker Model {name}: {error}") from error
+    containers: list[Any] = [*filter(None, [model.get("PrimaryContainer")]), *model.get("Containers", [])]
+    programs = (container.get("Environment", {}).get("SAGEMAKER_PROGRAM") for container in containers)
+    return SageMakerModel(name, _archive_of(containers), len(containers), next(filter(None, programs), None))
+
+
+def download_archive(model: SageMakerModel, into: Path) -> Path:
+    """Raises BadModel when it names no archive, or that cannot be read."""
+    import boto3  # loaded already
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if model.archive is None:
+        raise BadModel(f"predictor.model_name: the SageMaker Model {model.name} names no model.tar.gz in S3")
+    bucket, _, key = model.archive.removeprefix("s3://").partition("/")
+    archive = into / "model.tar.gz"
+    try:
+        boto3.client("s3").download_file(bucket, key, str(archive))
+    except (BotoCoreError, ClientError) as error:
+        raise BadModel(f"predictor.model_name: cannot fetch the SageMaker Model {model.name}: {error}") from error
     return archive
 
 
-def _archive_of(containers: Sequence[object]) -> str | None:
+def fetch_archive(name: str, into: Path) -> Path:
+    """Fetch the archive of a SageMaker Model, which stands in the place of the input `model`."""
+    return download_archive(describe_model(name), into)
+
+
+def _archive_of(containers: Sequence[Any]) -> str | None:
     for container in containers:
-        if isinstance(container, dict):
-            source = container.get("ModelDataSource", {}).get("S3DataSource", {})
-            address = container.get("ModelDataUrl") or source.get("S3Uri")
-            if isinstance(address, str) and address.endswith(".tar.gz"):
-                return address
+        source = container.get("ModelDataSource", {}).get("S3DataSource", {})
+        address = container.get("ModelDataUrl") or source.get("S3Uri")
+        if isinstance(address, str) and address.endswith(".tar.gz"):
+            return address
     return None

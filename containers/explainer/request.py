@@ -82,12 +82,17 @@ class Request:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
 
+    @property
+    def archive(self) -> Path:
+        """The job's input `model`; a job of Clarify's contract alone has none."""
+        return self.folders.input("model") / "model.tar.gz"
+
     @contextmanager
     def model(self) -> Iterator[tuple[Model, Path]]:
         """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
         with TemporaryDirectory(prefix="model-") as temporary:
             folder = Path(temporary)
-            archive = self.folders.input("model") / "model.tar.gz"
+            archive = self.archive
             if not archive.exists():
                 name = self.config.predictor and self.config.predictor.model_name
                 if not name:

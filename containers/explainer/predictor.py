@@ -1,0 +1,217 @@
+"""Who is asked about rows: the archive in this process, an endpoint of that name, or one that the job makes."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from assay.errors import AssayError, BadPolicy, BadSettings
+from assay.policy import ModelOptions
+from assay.problems import problems_of
+from explainer.analysis_config import AnalysisConfig, Predictor
+from explainer.coding import Columns
+from explainer.inputs import SageMakerModel, describe_model, download_archive
+from explainer.request import Request
+from explainer.table import Table
+from job.described import described_job
+from model.archive import unpack
+from model.endpoint import Endpoint, runtime_client
+from model.features import Features
+from model.load import Model, load_model
+from model.shadow import Shadow, sagemaker_client, shadow_endpoint
+
+Ask = Callable[[Columns], NDArray[np.float64]]
+AskMatrix = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+logger = logging.getLogger(__name__)
+
+MAX_RECORDS = 500
+"""In a request; fewer where they are too large or too slow together."""
+DEFAULT_PREFIX = "assay-shadow"
+NAME_MAX = 63  # of an endpoint
+TENSORFLOW_FILES = {".keras", ".h5", ".hdf5"}
+ROWS_AS = ("text/csv", "application/jsonlines", "application/json")
+
+
+@contextmanager
+def open_predictor(request: Request, table: Table) -> Iterator[Model | Endpoint]:
+    """The model in this process where that is possible, else an endpoint; a shadow endpoint ends with the block.
+
+    The archive is loaded here when the job brings it, or when `model_name` is a TensorFlow model without a program of
+    its own. What a policy of ours sends to an endpoint is never loaded: such a job has a network and credentials.
+
+    Raises:
+        BadModel, BadPolicy, BadSettings, JobFailed: it cannot be had; says why.
+    """
+    predictor = request.config.predictor
+    assert predictor is not None
+    by_policy = request.policy is not None and request.model_options.predictor == "endpoint"
+    if predictor.endpoint_name is not None:
+        logger.info("the endpoint %s is asked: predictor.endpoint_name", predictor.endpoint_name)
+        yield _endpoint(predictor.endpoint_name, request, table)
+    elif predictor.model_name is None or (request.archive.exists() and not by_policy):
+        with request.model() as (loaded, _):
+            yield loaded
+    elif by_policy:
+        with _shadow(predictor.model_name, "the policy says `predictor: endpoint`", request, table) as endpoint:
+            yield endpoint
+    else:
+        with TemporaryDirectory(prefix="model-") as temporary:
+            why = _why_served(describe_model(predictor.model_name), Path(temporary))
+            if not why:
+                logger.info("the SageMaker Model %s is loaded in this process, without endpoint", predictor.model_name)
+                yield load_model(Path(temporary) / "model").asked_by(request.model_options)
+                return
+        with _shadow(predictor.model_name, why, request, table) as endpoint:
+            yield endpoint
+
+
+def _why_served(model: SageMakerModel, folder: Path) -> str:
+    """Why a SageMaker Model has to be asked through an endpoint; empty: its archive lies unpacked in `folder`/model."""
+    if model.containers > 1:
+        return f"it is a pipeline of {model.containers} containers"
+    if model.program:
+        return f"it has a program of its own, {model.program}"
+    if model.archive is None:
+        return "it names no model.tar.gz in S3"
+    unpack(download_archive(model, folder), folder / "model")
+    files = [path.relative_to(folder / "model") for path in (folder / "model").rglob("*") if path.is_file()]
+    if Path("code/inference.py") in files:
+        return "its archive has a handler, code/inference.py"
+    if not any(path.name == "saved_model.pb" or path.suffix in TENSORFLOW_FILES for path in files):
+        seen = ", ".join(sorted(map(str, files))[:5]) or "nothing"
+        return f"it is no TensorFlow model: its archive has {seen}"
+    return ""
+
+
+@contextmanager
+def _shadow(model: str, why: str, request: Request, table: Table) -> Iterator[Endpoint]:
+    predictor, job = request.config.predictor, described_job(request.folders)
+    assert predictor is not None
+    if job is None:
+        raise BadSettings(
+            f"predictor.model_name {model}: {why}, so an endpoint has to serve it, which only a SageMaker job makes; "
+            "say predictor.endpoint_name"
+        )
+    instance_type = predictor.instance_type or job.instance_type
+    if instance_type is None:
+        raise BadPolicy("predictor.instance_type: missing; the job has several to choose from, its endpoint needs one")
+    name = shadow_name(predictor.endpoint_name_prefix, job.name)
+    logger.info("the SageMaker Model %s is asked through the shadow endpoint %s: %s", model, name, why)
+    shadow = Shadow(name, model, instance_type, predictor.initial_instance_count or 1)
+    with shadow_endpoint(shadow, sagemaker_client(job.region)):
+        yield _endpoint(name, request, table)
+
+
+def shadow_name(prefix: str | None, job: str) -> str:
+    """One for each job: a job that begins again finds it."""
+    mark = hashlib.sha256(job.encode()).hexdigest()[:8]
+    return f"{(prefix or DEFAULT_PREFIX)[: NAME_MAX - 1 - len(mark)].rstrip('-')}-{mark}"
+
+
+def _endpoint(name: str, request: Request, table: Table) -> Endpoint:
+    config, job = request.config, described_job(request.folders)
+    assert config.predictor is not None
+    names = answered_labels(config, table)
+    labels = None if names is None else {label: place for place, label in enumerate(names)}
+    client = runtime_client(None if job is None else job.region)
+    return Endpoint(name, endpoint_options(config, config.predictor), labels, client, max_records=MAX_RECORDS)
+
+
+def endpoint_options(config: AnalysisConfig, predictor: Predictor) -> ModelOptions:
+    """How rows are sent and answers read; by default as the data is.
+
+    Raises:
+        BadPolicy: keys that contradict each other.
+    """
+    default = config.dataset_type if config.dataset_type in ROWS_AS else "text/csv"
+    content_type = predictor.content_type or default
+    if content_type not in ROWS_AS:
+        raise BadPolicy(f"predictor.content_type: {content_type} is for images; rows are sent as {', '.join(ROWS_AS)}")
+    asked: dict[str, Any] = {
+        "predictor": "endpoint",
+        "content_type": content_type,
+        "accept_type": predictor.accept_type,
+        # Clarify, too, passes over what its content type has no use for
+        "content_template": None if content_type == "text/csv" else predictor.content_template,
+        "record_template": predictor.record_template if content_type == "application/json" else None,
+        "predicted_label": predictor.label,
+        "probability": predictor.probability,
+        "custom_attributes": predictor.custom_attributes,
+        "target_model": predictor.target_model,
+    }
+    try:
+        return ModelOptions.model_validate(asked)
+    except ValidationError as error:
+        raise BadPolicy("predictor: " + "; ".join(problems_of(error, ModelOptions))) from error
+
+
+def answers_label(config: AnalysisConfig) -> bool:
+    """Whether an endpoint's answer is a label, or a number that stands in its place."""
+    predictor = config.predictor
+    return predictor is not None and predictor.label is not None and predictor.probability is None
+
+
+def answered_labels(config: AnalysisConfig, table: Table) -> tuple[str, ...] | None:
+    """The classes of an endpoint that answers labels alone; None where it answers numbers.
+
+    They are `label_headers`, else what the data's label column holds, where that is no number.
+    """
+    if not answers_label(config):
+        return None
+    headers = config.label_headers
+    if headers is not None:
+        return headers if len(headers) > 1 else None
+    label = table.meaning.label
+    if label is None or table.columns[label].dtype.kind == "f":
+        return None
+    return tuple(sorted({str(value) for value in table.columns[label].tolist()}))
+
+
+def asks(model: Model | Endpoint, table: Table, request: Request) -> tuple[Ask, AskMatrix | None]:
+    """How the model is asked about features as columns; and as the matrix they are, where it takes it as it stands.
+
+    Raises:
+        BadModel: the model takes other features than the data has.
+        BadPolicy: `model.inputs` names a column or an input that there is not.
+    """
+    if isinstance(model, Endpoint):
+        return _in_own_words(model) if request.policy is None else model.predict, None
+    features = Features(model.inputs, table.features, table.types, request.model_options.inputs)
+    return lambda columns: model.predict(features.arrange(columns)), model.predict if features.is_matrix else None
+
+
+def _in_own_words(endpoint: Endpoint) -> Ask:
+    """Its errors name the configuration's keys, not a policy's."""
+
+    def ask(columns: Columns) -> NDArray[np.float64]:
+        try:
+            return endpoint.predict(columns)
+        except AssayError as error:
+            raise type(error)(in_clarifys_keys(str(error))) from error
+
+    return ask
+
+
+KEYS = {
+    "model.predicted_label": "predictor.label",
+    "model.probability": "predictor.probability",
+    "model.endpoint_name": "predictor.endpoint_name",
+    "a template of model": "a template of predictor",
+    "data.labels": "predictor.label_headers",
+}
+
+
+def in_clarifys_keys(text: str) -> str:
+    for ours, theirs in KEYS.items():
+        text = text.replace(ours, theirs)
+    return text
