@@ -15,6 +15,7 @@ from explainer.bias_job import BiasFound
 from explainer.dependence_job import FeatureDependence
 from explainer.not_yet import reason
 from explainer.rows import RowsExplained
+from explainer.text.explained import TextsExplained
 
 ENGINE = "assay"
 
@@ -25,6 +26,8 @@ class Results:
 
     rows: RowsExplained | None = None
     """KernelSHAP of rows; of images there is none: Clarify has no place for them here."""
+    texts: TextsExplained | None = None
+    """The same of rows with texts."""
     dependence: Sequence[FeatureDependence] = ()
     dependence_features: Sequence[str] = ()
     """Of which features it was asked for."""
@@ -41,6 +44,8 @@ def analysis_json(config: AnalysisConfig, found: Results, assay: AssayAnalysis) 
     explanations: dict[str, Any] = {}
     if found.rows is not None:
         explanations["kernel_shap"] = _kernel_shap(found.rows)
+    elif found.texts is not None:
+        explanations["kernel_shap"] = found.texts.to_clarify()
     elif "shap" in found.failures:
         explanations["error"] = str(found.failures["shap"])
     if methods.pdp is not None:

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from assay.errors import BadPolicy
 from assay.policy import ColumnType
 from assay.problems import problems_of
+from explainer.text.languages import NOT_CLARIFYS, language_code
 
 DatasetType = Literal[
     "text/csv",
@@ -76,7 +77,8 @@ class _Part(BaseModel):
 
 class TextConfig(_Part):
     granularity: Annotated[Literal["token", "sentence", "paragraph"], Lower]
-    language: str
+    language: Annotated[str, AfterValidator(language_code)]
+    """A code, or an English name, which becomes one."""
     max_top_tokens: Whole = Field(default=50, ge=1)
 
 
@@ -271,6 +273,8 @@ class AnalysisConfig(_Part):
             raise ValueError(
                 "predictor.label_headers: missing; images need a name for each of the model's outputs, in their order"
             )
+        if self.dataset_type == IMAGES and shap.text_config is not None:
+            raise ValueError(f"methods.shap.text_config: not for dataset_type {IMAGES}")
         if self.dataset_type != IMAGES and shap.image_config is not None:
             raise ValueError(f"methods.shap.image_config: only for dataset_type {IMAGES}, found {self.dataset_type}")
         return self
@@ -329,6 +333,9 @@ def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:
     yield from wrong("probability_threshold", content, int, "a float")
     if "column_types" in content:
         yield "column_types: Assay's own key"
+    language = (shap.get("text_config") or {}).get("language")
+    if isinstance(language, str) and language_code(language) in NOT_CLARIFYS:
+        yield f"text_config.language: {language!r} (AWS's own schema does not know it)"
     for method, key in (("report", "name"), ("pdp", "grid_resolution")):
         asked = methods.get(method)
         if asked is not None and key not in asked:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,25 @@ def row_baseline(config: AnalysisConfig, shap: Shap, table: Table, resolve: Call
         BadData, BadPolicy: the baseline does not have the features of the data.
     """
     if shap.baseline is None:
-        return clusters(table, shap.num_clusters, shap.seed)
+        texts = [name for name in table.features if table.types[name] == "text"] if shap.text_config else []
+        return _without_texts(table, shap, texts) if texts else clusters(table, shap.num_clusters, shap.seed)
     if isinstance(shap.baseline, str):
         return _from_files(data_files(resolve(shap.baseline)), shap.baseline, config, table)
     rows = _given_rows(shap.baseline, config)
     for index, row in enumerate(rows):
         _check_width(len(row), f"{KEY}, row {index}", table.features)
     return {name: _column([row[place] for row in rows], name, table) for place, name in enumerate(table.features)}
+
+
+def _without_texts(table: Table, shap: Shap, texts: Sequence[str]) -> Columns:
+    """Clusters of the other features, and for texts "", which drops what is absent: Clarify's own default."""
+    others = tuple(name for name in table.features if name not in texts)
+    found: Columns = {}
+    if others:
+        meaning = replace(table.meaning, features=others)
+        found = clusters(replace(table, meaning=meaning), shap.num_clusters, shap.seed)
+    rows = len(found[others[0]]) if others else 1
+    return {name: np.full(rows, "", dtype=object) if name in texts else found[name] for name in table.features}
 
 
 def _given_rows(given: Any, config: AnalysisConfig) -> list[list[Any]]:

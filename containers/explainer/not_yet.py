@@ -41,14 +41,13 @@ def _missing(config: AnalysisConfig) -> Iterator[str]:
         yield from _missing_of_shap(config.methods.shap)
     predictor = config.predictor
     if predictor is not None:
-        for key in ("endpoint_name", "target_model", "time_series_predictor_config"):
-            if getattr(predictor, key) is not None:
-                yield f"predictor.{key}; supported are model_name and the job's input `model`, in process"
+        if predictor.time_series_predictor_config is not None:
+            yield "predictor.time_series_predictor_config; supported are rows"
+        if predictor.endpoint_name is not None and config.dataset_type == IMAGES:
+            yield "predictor.endpoint_name for images; supported are model_name and the job's input `model`, in process"
 
 
 def _missing_of_shap(shap: Shap) -> Iterator[str]:
-    if shap.text_config is not None:
-        yield "methods.shap.text_config; supported are numeric columns and images"
     if shap.features_to_explain is not None:
         yield "methods.shap.features_to_explain; supported is explaining all features"
     if shap.image_config is not None and shap.image_config.model_type != "IMAGE_CLASSIFICATION":

@@ -21,13 +21,18 @@ def explained_outputs(predict: Predict, sample: NDArray[Any], config: AnalysisCo
         sample: one input, to see how many outputs there are.
         config: what was asked for.
     """
-    outputs = predict(sample).shape[1]
+    columns = output_columns(predict(sample).shape[1], config)
+    return lambda batch: predict(batch)[:, columns], columns.stop - columns.start
+
+
+def output_columns(outputs: int, config: AnalysisConfig) -> slice:
+    """Which of the model's outputs are explained."""
     column = config.predictor.probability if config.predictor else None
-    if not isinstance(column, int) or (column == 0 and outputs == 1):
-        return predict, outputs
+    if not isinstance(column, int):
+        return slice(0, outputs)
     if not 0 <= column < outputs:
         raise BadPolicy(f"predictor.probability: column {column}, expected 0 to {outputs - 1}: the model has {outputs}")
-    return lambda batch: predict(batch)[:, column : column + 1], 1
+    return slice(column, column + 1)
 
 
 def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tuple[str, ...]:

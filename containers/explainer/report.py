@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 from explainer.analysis import Results
 from explainer.curves import curve
 from explainer.rows import RowsExplained
+from explainer.text.explained import TextRow, TextsExplained
+from explainer.text.game import MOST_UNITS
+from explainer.text.highlight import highlighted
 
 MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_IMAGES, MOST_CURVES, MOST_FACETS = 20, 12, 12, 60, 24, 40
 """What a page shows before it says how much more there is: it stays well under 10 MB, and readable."""
@@ -53,12 +56,18 @@ def rows_report(title: str, facts: Facts, results: Results, chosen: Mapping[int,
         results: of all analyses.
         chosen: row → why it was chosen to be shown; the first rows where none was.
     """
-    explained = results.rows
+    notes = [f"{name}: {error}" for name, error in results.failures.items()]
+    found: dict[str, Any] = {}
+    if results.rows is not None:
+        found = _attributions(results.rows, chosen)
+    elif results.texts is not None:
+        found = _texts(results.texts, chosen)
+        notes += text_notes(results.texts)
     return _render(
         title,
         facts,
-        notes=[f"{name}: {error}" for name, error in results.failures.items()],
-        **({} if explained is None else _attributions(explained, chosen)),
+        notes=notes,
+        **found,
         curves=[curve(one, results.labels) for one in results.dependence[:MOST_CURVES]],
         biases=_biases(results),
     )
@@ -86,6 +95,69 @@ def _attributions(explained: RowsExplained, chosen: Mapping[int, str]) -> dict[s
             (len(explained.values) - len(rows), "row"),
         ),
     }
+
+
+def _texts(explained: TextsExplained, chosen: Mapping[int, str]) -> dict[str, Any]:
+    labels = [
+        {
+            "name": label,
+            "expected": explained.expected[output],
+            "bars": bars(explained.others, explained.importance[:, output], MOST_FEATURES),
+            "tops": [
+                {"name": name, "bars": bars(list(top), np.array(list(top.values())), MOST_FEATURES)}
+                for name in explained.texts
+                for top in [explained.top(name, output)]
+            ],
+        }
+        for output, label in enumerate(explained.labels[:MOST_LABELS])
+    ]
+    order = list(chosen) or range(len(explained.rows))
+    rows = [_text_row(explained, explained.rows[row], chosen.get(row, "")) for row in order[:MOST_ROWS]]
+    return {
+        "labels": labels,
+        "rows": rows,
+        "agg_method": explained.agg_method,
+        "representative": int(explained.representative.sum()),
+        "granularity": explained.granularity,
+        "more": _more(
+            (len(explained.labels) - MOST_LABELS, "label"),
+            (len(explained.others) - MOST_FEATURES, "feature"),
+            (len(explained.rows) - len(rows), "row"),
+        ),
+    }
+
+
+def _text_row(explained: TextsExplained, row: TextRow, reason: str) -> dict[str, Any]:
+    output = int(row.prediction.argmax())
+    places = [place for place, player in enumerate(row.players) if player.span is None]
+    return {
+        "id": row.id,
+        "reason": reason,
+        "label": explained.labels[output],
+        "prediction": row.prediction[output],
+        "expected": row.base[output],
+        "bars": bars(explained.others, row.values[places, output], FEATURES_OF_A_ROW),
+        "texts": [
+            {
+                "name": name,
+                "passages": highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]),
+            }
+            for name, text in row.texts.items()
+        ],
+    }
+
+
+def text_notes(explained: TextsExplained) -> list[str]:
+    """What a reader should know of how texts were cut."""
+    notes = []
+    if explained.segmenter.instead_of:
+        notes.append(f"{explained.segmenter.instead_of}. Texts are cut by {explained.segmenter.how} instead.")
+    if explained.grouped:
+        notes.append(
+            f"{explained.grouped} of the texts have more than {MOST_UNITS:,} {explained.granularity}s: there "
+            "neighbours are taken together, as many as leave no more than that."
+        )
+    return notes
 
 
 def _biases(results: Results) -> list[dict[str, Any]]:
@@ -157,5 +229,5 @@ def _render(title: str, facts: Facts, **content: Any) -> str:
     environment.filters["number"] = lambda value: f"{value:.3g}"
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
     defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": "", "more": ""}
-    defaults |= {"curves": [], "biases": [], "representative": 0}
+    defaults |= {"curves": [], "biases": [], "representative": 0, "granularity": ""}
     return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,8 +12,7 @@ from numpy.typing import NDArray
 
 from assay.errors import AssayError, BadPolicy
 from assay.explanation import AssayAnalysis, BiasInterval
-from assay.policy import ModelOptions
-from bias.selection import equal_to, kind_of, within
+from bias.selection import as_numbers, equal_to, kind_of, within
 from explainer.analyses import Analyses
 from explainer.analysis import ENGINE, Results, analysis_json
 from explainer.analysis_config import AnalysisConfig
@@ -20,16 +20,23 @@ from explainer.baseline import row_baseline
 from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
 from explainer.coding import Coding, Columns, coding_of
 from explainer.dependence_job import FeatureDependence, dependences, features_of
-from explainer.outputs import explained_outputs, output_names
+from explainer.outputs import output_columns, output_names
+from explainer.predictor import answered_labels, answers_label, asks, open_predictor
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
 from explainer.rows import RowsExplained, explain_table, write_baseline, write_local_values
 from explainer.samples import read_samples, representative, why_chosen
 from explainer.shapley import Predict
 from explainer.table import Table, read_table
-from model.features import Features
+from explainer.text.columns import with_texts
+from explainer.text.explained import DATA_TYPES, TextsExplained, explain_texts, write_local_texts
+from explainer.text.game import Ask
+from explainer.text.units import segmenter
+from model.endpoint import Endpoint
 from model.load import Model
 from model.transform import output_transform
+
+logger = logging.getLogger(__name__)
 
 SCORED_AT_ONCE = 8192
 """Rows in one call of the model."""
@@ -41,8 +48,12 @@ class RowsModel:
 
     predict: Predict
     """(rows, features), coded → (rows, outputs)."""
+    ask: Ask
+    """The same of columns, whatever values they hold."""
     labels: tuple[str, ...]
     """A name for each output."""
+    may_answer_label: bool = False
+    """Its one number may be the predicted label itself."""
 
 
 def explain_rows(request: Request) -> None:
@@ -51,7 +62,7 @@ def explain_rows(request: Request) -> None:
     The model is loaded only when one of them asks it.
     """
     config, methods = request.config, request.config.methods
-    table = read_table(request.dataset, config)
+    table = read_rows(request)
     analyses = Analyses()
     before = after = None
     if methods.pre_training_bias is not None:
@@ -67,6 +78,17 @@ def explain_rows(request: Request) -> None:
     analyses.check()
     found = replace(found, failures=analyses.failures)
     _write(request, table, found)
+
+
+def read_rows(request: Request) -> Table:
+    """The job's table, with the types of its columns."""
+    said = None if request.policy is None else request.policy.data
+    table = read_table(request.dataset, request.config, said)
+    shap = request.config.methods.shap
+    if shap is None or shap.text_config is None:
+        return table
+    declared = {name for name, kind in request.config.column_types.items() if kind == "text"}
+    return with_texts(table, declared or (() if said is None else said.text))
 
 
 def _brings_predictions(config: AnalysisConfig) -> bool:
@@ -87,17 +109,18 @@ def _ask_model(request: Request, table: Table, analyses: Analyses, asked: list[s
                 raise BadPolicy(f"predictor: missing; {' and '.join(asked)} have to ask the model")
             baseline = None if methods.shap is None else row_baseline(config, methods.shap, table, request.resolve)
             coding = coding_of(table.features, table.types, table.columns, *([] if baseline is None else [baseline]))
-            loaded, _ = stack.enter_context(request.model())
-            first = coding.encode({name: table.columns[name][:1] for name in table.features})
-            predict, outputs = explained_outputs(scores_of(loaded, table, coding, request.model_options), first, config)
-            model = RowsModel(predict, output_names(config, table.meaning.label_name, outputs))
+            loaded = stack.enter_context(open_predictor(request, table))
+            model = rows_model(loaded, table, coding, request)
         except AssayError as error:
             analyses.fail(asked, error)
             return found
         rows: RowsExplained | None = None
-        if baseline is not None:
+        texts: TextsExplained | None = None
+        if baseline is not None and request.shap.text_config is not None:
+            texts = analyses.attempt("shap", lambda: _texts(request, table, baseline, model))
+        elif baseline is not None:
             rows = analyses.attempt("shap", lambda: _attributions(request, table, coding, baseline, model))
-        found = replace(found, rows=rows, labels=model.labels)
+        found = replace(found, rows=rows, texts=texts, labels=model.labels)
         if methods.pdp is not None:
             found = _depend(request, table, coding, model, analyses, found)
         if "post_training_bias" in asked:
@@ -133,12 +156,45 @@ def _attributions(request: Request, table: Table, coding: Coding, baseline: Colu
     return explained
 
 
+def _texts(request: Request, table: Table, baseline: Columns, model: RowsModel) -> TextsExplained:
+    asked, total = request.shap.text_config, len(table)
+    assert asked is not None
+    found = segmenter(asked.granularity, asked.language)
+    if found.instead_of:
+        logger.warning("%s; texts are cut by %s instead", found.instead_of, found.how)
+    counted = representative(read_samples(request.samples_file), total)
+
+    def advance(done: int) -> None:
+        request.progress.report("explaining", done, total, "rows")
+
+    with unexplainable():
+        explained = explain_texts(
+            table,
+            {name: DATA_TYPES[table.types[name]] for name in table.features},
+            baseline,
+            model.ask,
+            model.labels,
+            request.shap,
+            found,
+            representative=counted,
+            advance=advance,
+        )
+    write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
+    if request.shap.save_local_shap_values:
+        write_local_texts(request.shap_folder / "out.jsonl", explained, table.meaning.joinsource)
+    return explained
+
+
 def _depend(
     request: Request, table: Table, coding: Coding, model: RowsModel, analyses: Analyses, found: Results
 ) -> Results:
     pdp = request.config.methods.pdp
     assert pdp is not None
     importance = None if found.rows is None else found.rows.importance
+    if found.texts is not None:
+        importance = found.texts.importance
+        # of a text there is no curve: it has as many values as rows
+        table = replace(table, meaning=replace(table.meaning, features=found.texts.others))
     names = analyses.attempt("pdp", lambda: features_of(pdp, table, importance))
     if names is None:
         return replace(found, dependence_features=[str(name) for name in pdp.features or ()])
@@ -174,37 +230,57 @@ def outcomes_by_model(config: AnalysisConfig, table: Table, coding: Coding, mode
     elif kind_of(labels, given) == "continuous":
         both = np.concatenate([labels.astype(np.float64), scores[:, 0]])
         predicted = within(scores[:, 0], given, both, "label_values_or_threshold").rows
+    elif model.may_answer_label and _are_labels(scores[:, 0], labels):
+        predicted = equal_to(scores[:, 0], given)
     else:
         predicted = scores[:, 0] >= config.probability_threshold
     return replace(outcomes, predicted=predicted)
 
 
-def scores_of(model: Model, table: Table, coding: Coding, options: ModelOptions) -> Predict:
-    """The model as a function of coded rows, (rows, features) → (rows, outputs).
+def _are_labels(answers: NDArray[np.float64], labels: NDArray[Any]) -> bool:
+    known = as_numbers(labels)
+    return known is not None and bool(np.isin(answers, known).all())
+
+
+def rows_model(model: Model | Endpoint, table: Table, coding: Coding, request: Request) -> RowsModel:
+    """The model as rows meet it; it is asked about the first one, to see how many outputs there are.
 
     Raises:
         BadModel: the model takes other features than the data has.
-        BadPolicy: `model.inputs` names a column or an input that there is not.
+        BadPolicy: `model.inputs` names a column or an input that there is not, or the configuration an output.
     """
-    features = Features(model.inputs, table.features, table.types, options.inputs)
-    transform = output_transform(options.output_transform)
-    # a third of the time of a small model would go into taking columns apart
-    as_it_stands = features.is_matrix and coding.is_numeric
+    answers, of_matrix = asks(model, table, request)
+    transform = output_transform(request.model_options.output_transform)
+
+    def all_outputs(columns: Columns) -> NDArray[np.float64]:
+        return transform(answers(columns))
+
+    outputs = all_outputs({name: table.columns[name][:1] for name in table.features}).shape[1]
+    of_endpoint = isinstance(model, Endpoint)  # whose answer holds, at `probability`, what is explained
+    shown = slice(0, outputs) if of_endpoint else output_columns(outputs, request.config)
+
+    def ask(columns: Columns) -> NDArray[np.float64]:
+        return all_outputs(columns)[:, shown]
 
     def predict(coded: NDArray[Any]) -> NDArray[np.float64]:
-        return transform(model.predict(coded if as_it_stands else features.arrange(coding.decode(coded))))
+        if of_matrix is None or not coding.is_numeric:
+            return ask(coding.decode(coded))
+        return transform(of_matrix(coded))[:, shown]  # taking columns apart is a third of a small model's time
 
-    return predict
+    labels = answered_labels(request.config, table) if of_endpoint else None
+    labels = labels or output_names(request.config, table.meaning.label_name, shown.stop - shown.start)
+    return RowsModel(predict, ask, labels, of_endpoint and answers_label(request.config))
 
 
 def _write(request: Request, table: Table, found: Results) -> None:
     """analysis.json and the report: last, so that whoever finds them finds all the rest."""
-    config, rows = request.config, found.rows
+    config, rows = request.config, found.texts or found.rows
     assay = AssayAnalysis(
         engine=ENGINE,
         samples=len(table),
         model_calls=None if rows is None else rows.model_calls,
         max_additivity_gap=None if rows is None else rows.max_gap,
+        rows=() if found.texts is None else found.texts.to_assay(),
         bias=_intervals(found.before, found.after),
     )
     request.write_text("analysis.json", analysis_json(config, found, assay))
@@ -227,13 +303,16 @@ def _intervals(*found: BiasFound | None) -> dict[str, dict[str, BiasInterval]]:
 
 def facts(request: Request, table: Table, found: Results) -> tuple[tuple[str, str], ...]:
     """What stands above the report."""
-    rows = found.rows
+    rows = found.texts or found.rows
     common = (("Rows", f"{len(table):,}"), ("Features", f"{len(table.features):,}"))
     if rows is None:
         return common
     kind = "clusters of the data" if request.shap.baseline is None else "given rows"
+    if found.texts is not None and request.shap.baseline is None:
+        kind = f"{kind}, absent text is dropped" if found.texts.others else "empty text: what is absent is dropped"
     return (
         *common,
+        *(() if found.texts is None else (("Texts", f"by {found.texts.granularity}: {found.texts.segmenter.how}"),)),
         ("Baseline", f"{rows.baseline_rows} {kind}"),
         ("Attributions", "exact" if rows.exact else "estimated"),
         ("Model calls", f"{rows.model_calls:,}"),

@@ -64,8 +64,13 @@ class Table:
         return None if name is None else tuple(self.columns[name].tolist())
 
 
-def read_table(folder: Path, config: AnalysisConfig) -> Table:
+def read_table(folder: Path, config: AnalysisConfig, said: Data | None = None) -> Table:
     """All files of a folder, in the order of their names, as one table.
+
+    Args:
+        folder: of the files.
+        config: what their columns mean.
+        said: what the run's policy says of the columns' types and of unknown values.
 
     Raises:
         BadData: files that do not fit each other, the headers, or their columns' types.
@@ -77,7 +82,9 @@ def read_table(folder: Path, config: AnalysisConfig) -> Table:
     opened = open_files(files, KINDS[config.dataset_type], config)
     header = opened[0].header
     meaning = find_meaning(header, config)
-    declared: dict[str, ColumnType] = dict(config.column_types)
+    by_policy = {} if said is None else said.columns | dict.fromkeys(said.text, "text")
+    declared: dict[str, ColumnType] = {name: kind for name, kind in by_policy.items() if name in header}
+    declared |= config.column_types
     if meaning.joinsource is not None:
         declared.setdefault(meaning.joinsource, "categorical")  # 007 stays 007
     for name in declared:
@@ -87,7 +94,7 @@ def read_table(folder: Path, config: AnalysisConfig) -> Table:
         source="the dataset",
         columns=declared,
         exclude=tuple(name for name in header if name not in meaning.features),
-        missing=("",),
+        missing=("", *(() if said is None else said.missing)),
     )
     typed = TypedTable(opened, data, labelled=False)
     columns = read_columns(typed)

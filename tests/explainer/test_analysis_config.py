@@ -26,6 +26,8 @@ IMAGES: dict[str, Any] = {
     "predictor": {"model_name": "birds", "label_headers": ["sparrow", "cardinal"]},
 }
 
+TEXT = {"granularity": "token", "language": "en"}
+
 EVERYTHING: dict[str, Any] = {
     "version": "1.0",
     "dataset_type": "application/JSONLines",
@@ -151,6 +153,10 @@ def test_what_is_left_out_has_clarifys_defaults() -> None:
         (ROWS, "methods.shap.image_config", {}, "image_config: only for dataset_type application/x-image"),
         (ROWS, "facet", [{"name": "sex"}], r"facet\.0\.name_or_index: missing; facet\.0\.name: unknown key"),
         (IMAGES, "predictor.label_headers", ..., r"predictor\.label_headers: missing; images need a name for each"),
+        (ROWS, "methods.shap.text_config", TEXT | {"granularity": "word"}, "granularity: .*'paragraph', found 'word'"),
+        (ROWS, "methods.shap.text_config", TEXT | {"language": "Englsh"}, "language: .*did you mean 'english'"),
+        (ROWS, "methods.shap.text_config", TEXT | {"max_top_tokens": 0}, "max_top_tokens: .*greater than or equal"),
+        (IMAGES, "methods.shap.text_config", TEXT, "text_config: not for dataset_type application/x-image"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(base: dict[str, Any], path: str, value: object, says: str) -> None:
@@ -213,7 +219,6 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
             "^not yet: asymmetric_shapley_value; supported are shap, pdp",
         ),
         (IMAGES, "methods", {"pdp": {}}, "^not yet: pdp of images; supported is shap"),
-        (ROWS, "methods.shap.text_config", {"granularity": "token", "language": "en"}, "text_config; supported are"),
         (ROWS, "methods.shap.features_to_explain", ["age"], "features_to_explain; supported is"),
         (IMAGES, "methods.shap.image_config.model_type", "OBJECT_DETECTION", "supported is IMAGE_CLASSIFICATION"),
     ],
@@ -252,6 +257,7 @@ def test_awss_own_schema_agrees() -> None:
         json.loads(changed(IMAGES, "methods.shap.image_config", compactness)),
         json.loads(changed(ROWS, "probability_threshold", 1)),
         json.loads(changed(ROWS, "methods.pdp", {})),
+        json.loads(changed(ROWS, "methods.shap.text_config", TEXT | {"language": "Korean"})),
     ]
     of_none = [
         json.loads(changed(ROWS, path, value))

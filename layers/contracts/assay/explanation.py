@@ -10,6 +10,8 @@ from assay.base import Foreign
 class LabelShap(Foreign):
     global_shap_values: dict[str, float] = {}
     expected_value: float | None = None
+    global_top_shap_text: dict[str, dict[str, float]] = {}
+    """A feature that is text → its tokens, sentences or paragraphs of most weight."""
 
 
 class Explanations(Foreign):
@@ -24,6 +26,15 @@ class ImageExplanation(Foreign):
     heat_maps: dict[str, str] = {}
     """Label → file below `explanations_shap/`."""
     additivity_gap: float | None = None
+
+
+class RowExplanation(Foreign):
+    """Of a row with texts, whose baseline is its own: as many replacements as it has units."""
+
+    id: str
+    base: tuple[float, ...]
+    """The score of each label when all is absent."""
+    additivity_gap: float
 
 
 class BiasInterval(Foreign):
@@ -44,6 +55,8 @@ class AssayAnalysis(Foreign):
     max_additivity_gap: float | None = None
     """The largest |sum of attributions − (f(x) − f(baseline))| of all samples and outputs."""
     images: tuple[ImageExplanation, ...] = ()
+    rows: tuple[RowExplanation, ...] = ()
+    """Rows with texts."""
     bias: dict[str, dict[str, BiasInterval]] = {}
     """`sex=Female` → metric → its 95 % interval."""
 
