@@ -41,6 +41,7 @@ from evaluator.classified import (
     output_names,
 )
 from evaluator.comparison import compare_predicted
+from evaluator.facets import bias_of, check_bias, columns_of
 from evaluator.labels import check_labels
 from evaluator.outputs import classified_columns, predicted_columns
 from evaluator.request import Request
@@ -103,13 +104,14 @@ def _open(request: Request, max_unreadable: int | None) -> Table:
     with request.timed("survey"):
         survey = table.survey if max_unreadable is None else look_through(table, max_unreadable)
     check_slices(policy.evaluate.slices, survey.types)
+    check_bias(policy.bias, survey.types)
     if policy.task != "tabular_regression":
         check_labels(policy.data, survey.labels)
     return table
 
 
 def _kept(policy: Policy) -> set[str]:
-    return {*policy.explain.chosen.only, *map(column_of, policy.evaluate.slices)}
+    return {*policy.explain.chosen.only, *map(column_of, policy.evaluate.slices), *columns_of(policy.bias)}
 
 
 def _names(table: Table) -> dict[str, str]:
@@ -164,8 +166,15 @@ def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport
     explain, why = _explain(request, evaluated, samples, output_names(scored, found), positive)
     source = Source(_names(evaluated.table), _columns(evaluated), score)
     report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain, source)
+    bias: dict[str, dict[str, Metric]] = {}
+    if policy.bias is not None:
+        with request.timed("bias"):
+            bias, said = bias_of(policy.bias, scored.samples, found, _columns(evaluated), evaluated.used)
+        why = [*why, *said]
     findings = (*report.findings, *evaluated.findings, *why)
-    return report.model_copy(update={"speed": evaluated.speed, "findings": findings})
+    return report.model_copy(
+        update={"speed": evaluated.speed, "bias": bias, "findings": findings, "seconds": dict(request.seconds)}
+    )
 
 
 def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:

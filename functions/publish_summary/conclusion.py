@@ -50,6 +50,7 @@ def conclude(evidence: Evidence) -> Summary:
             update={
                 "metrics": report.metrics,
                 **comparison(evidence, report),
+                "bias": report.bias,
                 "slices": () if run.policy is None else tuple(slices(report, run.policy)),
                 "findings": (*report.findings, *findings(evidence)),
                 "rows": report.data.rows,

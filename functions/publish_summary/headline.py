@@ -98,7 +98,7 @@ def flips_in_words(flips: Flips) -> str:
 
 def name_of(what: GateOutcome | Change) -> str:
     """`recall of dog where sex=Female`."""
-    return str(Scope(what.metric, what.of, what.slice))
+    return str(Scope(what.metric, what.of, what.slice, what.facet if isinstance(what, GateOutcome) else None))
 
 
 def number(value: float | None) -> str:

@@ -17,7 +17,7 @@ from assay.evaluation import EvaluationReport, Metric, ModelFacts
 from assay.not_yet import check_is_built
 from assay.policy import Policy, read_policy
 from assay.power import power, power_in_words
-from assay.verdict import GateOutcome, judge, judged_interval
+from assay.verdict import BIAS, GateOutcome, judge, judged_interval
 from assay_aws.policy_file import parse_yaml
 from assay_local import application
 from assay_local.console import Console
@@ -147,6 +147,8 @@ def expected(outcome: GateOutcome, policy: Policy, found: Rehearsed, report: Eva
 
 def metric_of(outcome: GateOutcome, report: EvaluationReport) -> Metric | None:
     """The number among those of the samples that were tried."""
+    if outcome.facet is not None:
+        return report.bias.get(outcome.facet, {}).get(outcome.metric.removeprefix(BIAS))
     if outcome.of is not None:
         return report.per_class.get(outcome.metric, {}).get(outcome.of)
     return report.metrics.get(outcome.metric)

@@ -261,3 +261,34 @@ def test_a_champion_that_cannot_be_asked_any_more_still_has_its_report() -> None
     assert judge([gate(max_worse=0.1)], now, report(accuracy=measured(0.9, 0.05))).verdict == "fail"
     (outcome,) = judge([gate(max_worse=0.1)], now).gates
     assert (outcome.result, outcome.reason) == ("not applicable", f"nothing to compare with: {refused.refused}")
+
+
+BIASED = {"sex=F": {"DPPL": Metric(value=0.08, low=0.05, high=0.11), "CDDL": Metric(reason="no group")}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "result", "said"),
+    [
+        ({"facet": "sex=F", "max_abs": 0.12}, "pass", "bias.DPPL of sex=F is 0.08 (0.05 to 0.11)"),
+        ({"facet": "sex=F", "max_abs": 0.10}, "inconclusive", "do not decide it"),
+        ({"facet": "sex=F", "max_abs": 0.04}, "fail", "must be at most 0.04 from zero"),
+        ({"facet": "sex=F", "max_abs": 0.10, "judge": "estimate"}, "pass", ""),
+        ({"max_abs": 0.12}, "pass", "bias.DPPL of sex=F"),  # of each facet there is
+        ({"facet": "sex=M", "max_abs": 0.10}, "fail", "no facet 'sex=M'; measured are sex=F"),
+        ({"facet": "sex=F", "metric": "bias.DI", "max_abs": 1}, "fail", "bias.DI of sex=F is not measured; measured"),
+        ({"facet": "sex=F", "metric": "bias.CDDL", "max_abs": 1}, "fail", "has no value: no group"),
+    ],
+)
+def test_a_gate_on_a_facet_is_about_bias(parts: dict[str, Any], result: str, said: str) -> None:
+    judged = judge([gate(**({"metric": "bias.DPPL"} | parts))], report().model_copy(update={"bias": BIASED}))
+    (outcome,) = judged.gates
+    assert outcome.result == result
+    assert said in outcome.reason
+
+
+def test_without_facets_a_gate_on_bias_says_what_is_missing() -> None:
+    (outcome,) = judge([gate(metric="bias.DPPL", max_abs=0.1)], report()).gates
+    assert (outcome.result, outcome.reason) == (
+        "fail",
+        "no facet; measured are none: say bias.facets in the policy",
+    )

@@ -136,7 +136,7 @@ def test_texts_are_scored_measured_and_not_explained_yet(
     assert "multiclass_classification_metrics" in job.evaluation
     assert report.explain is None
     texts = [finding.text for finding in report.findings if finding.title == "Not explained"]
-    assert len(texts) == 1 and "text (string)" in texts[0]
+    assert len(texts) == 1 and "explanations of texts" in texts[0]
 
 
 def test_a_column_that_the_model_does_not_see_is_told(job: Job, archives: Callable[[str], Path]) -> None:

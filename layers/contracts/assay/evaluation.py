@@ -200,6 +200,8 @@ class EvaluationReport(Record):
     confusion: ConfusionMatrix | None = None
     reliability: tuple[ReliabilityBin, ...] = ()
     slices: tuple[Slice, ...] = ()
+    bias: dict[str, dict[str, Metric]] = {}
+    """Facet (`sex=Female`) → metric (`DPPL`) → value, on all rows."""
     comparison: Comparison | None = None
     """None: there was no champion."""
     model: ModelFacts

@@ -29,8 +29,8 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "data.weight of images"
     if not tabular and model.output_transform is not None:
         yield "model.output_transform of images"
-    if policy.bias is not None:
-        yield "bias"
+    if policy.bias is not None and policy.task in ("tabular_regression", "image_classification"):
+        yield f"bias of task {policy.task}"
     if isinstance(policy.explain.baseline, str):
         yield "explain.baseline by address (built: rows, clusters)"
     if policy.explain.pdp:
@@ -40,5 +40,3 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "explain.max_cost"
     if not tabular and isinstance(policy.explain.baseline, Clusters):
         yield "explain.baseline clusters for images (built: white noise)"
-    if any(gate.facet is not None for gate in policy.gates):
-        yield "a gate on a facet"

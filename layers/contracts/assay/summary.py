@@ -113,6 +113,8 @@ class Summary(Record):
     not_compared: str | None = None
     """Why this model was compared with no champion, though there is one."""
     slices: tuple[Slice, ...] = ()
+    bias: dict[str, dict[str, Metric]] = {}
+    """Facet (`sex=Female`) → metric → value."""
     """With the metrics that say most, and those that gates ask about."""
     champion: str | None = None
     """The run that was champion when this one started."""

@@ -15,6 +15,9 @@ GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
 Counted = Literal["pass", "warn", "fail", "inconclusive"]
 Verdict = Literal["pass", "fail", "inconclusive", "not judged", "error"]
 
+BIAS = "bias."
+"""What a gate puts before the name of a bias metric: `bias.DPPL`."""
+
 _ROUNDING = 1e-12  # 0.9 - 0.7 is 0.20000000000000007, and may be 0.2 worse
 
 
@@ -27,6 +30,8 @@ class GateOutcome(Record):
     """The class that it is about."""
     slice: str | None = None
     """The slice that it is about."""
+    facet: str | None = None
+    """The facet that it is about: its rows against all others."""
     value: float | None = None
     low: float | None = None
     high: float | None = None
@@ -46,15 +51,16 @@ class Judgement(Record):
 
 
 class Scope(NamedTuple):
-    """What a number is about: all samples, a class, a slice, or a class within a slice."""
+    """What a number is about: all samples, a class, a slice, a class within a slice, or a facet against the others."""
 
     metric: str
     of: str | None = None
     slice: str | None = None
+    facet: str | None = None
 
     def __str__(self) -> str:
-        """`recall of dog where sex=Female`."""
-        of = "" if self.of is None else f" of {self.of}"
+        """`recall of dog where sex=Female`, `bias.DPPL of sex=Female`."""
+        of = "".join(f" of {name}" for name in (self.of, self.facet) if name is not None)
         return self.metric + of + ("" if self.slice is None else f" where {self.slice}")
 
 
@@ -81,7 +87,14 @@ def _scopes(gate: Gate, report: EvaluationReport) -> list[Scope]:
     if _part(report, gate.slice) is None:
         of_column = [part.name for part in report.slices if part.found == "declared" and part.columns == (gate.slice,)]
         slices = of_column or slices
-    return [Scope(gate.metric, of, part) for part in slices for of in classes]
+    return [Scope(gate.metric, of, part, facet) for part in slices for of in classes for facet in _facets(gate, report)]
+
+
+def _facets(gate: Gate, report: EvaluationReport) -> Sequence[str | None]:
+    """The facet of a gate; of one on a metric of bias that names none, each that there is."""
+    if gate.facet is None and gate.metric.startswith(BIAS):
+        return list(report.bias) or [None]
+    return [gate.facet]
 
 
 def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: EvaluationReport | None) -> GateOutcome:
@@ -110,6 +123,7 @@ def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: Evalua
         metric=scope.metric,
         of=scope.of,
         slice=scope.slice,
+        facet=scope.facet,
         value=known.value,
         low=known.low,
         high=known.high,
@@ -126,6 +140,8 @@ def _part(report: EvaluationReport, name: str | None) -> Slice | None:
 
 
 def _find(report: EvaluationReport, scope: Scope) -> Metric | None:
+    if scope.metric.startswith(BIAS) or scope.facet is not None:
+        return report.bias.get(scope.facet or "", {}).get(scope.metric.removeprefix(BIAS))
     whole: EvaluationReport | Slice | None = report if scope.slice is None else _part(report, scope.slice)
     if whole is None:
         return None
@@ -134,6 +150,12 @@ def _find(report: EvaluationReport, scope: Scope) -> Metric | None:
 
 def _missing(report: EvaluationReport, scope: Scope) -> tuple[GateResult, str]:
     """Why there is no such number, and which ones there are."""
+    if scope.metric.startswith(BIAS) or scope.facet is not None:
+        if scope.facet not in report.bias:
+            facets = _few(list(report.bias)) if report.bias else "none: say bias.facets in the policy"
+            named = "facet" if scope.facet is None else f"facet {scope.facet!r}"
+            return "fail", f"no {named}; measured are {facets}"
+        return "fail", f"{scope} is not measured; measured are {_few(sorted(report.bias[scope.facet]))}"
     whole: EvaluationReport | Slice | None = report if scope.slice is None else _part(report, scope.slice)
     if whole is None:
         return "fail", f"no slice {scope.slice!r}; measured are {_few([part.name for part in report.slices])}"
