@@ -18,7 +18,7 @@ from evaluator import checks, model_quality
 from evaluator.boxes_checks import of_detector
 from evaluator.boxes_compare import Boxes, compare_boxes
 from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
-from evaluator.boxes_score import Detector, Listed, find_listed, score_boxes
+from evaluator.boxes_score import Listed, find_listed, score_boxes
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
 from evaluator.plots import confusion_svg, per_class_svg
@@ -26,6 +26,7 @@ from evaluator.request import Request
 from evaluator.scored import Unreadable
 from evaluator.speed import speed_of
 from model.detections import Detections
+from model.detector import Detector
 from model.images import read_image
 
 RUNTIME_REASON = "not ONNX Runtime: it is tried for models that give scores alone"

@@ -14,14 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadData
-from assay.policy import Data, Preprocessing
+from assay.policy import Data
 from evaluator.boxes_data import AnnotatedPicture, Annotations, ScoredPicture, objects_of
 from evaluator.scored import Unreadable
 from job.progress import Progress
-from model.detections import DetectionReader, Detections
+from model.detections import Detections
+from model.detector import Detector
 from model.images import SUFFIXES, decode_image
-from model.load import Model
-from model.preprocessing import ImagePreprocessor, Picture
 
 BATCH = 32
 """Pictures of one size that a model is asked about at once."""
@@ -75,45 +74,6 @@ def find_listed(annotations: Annotations, folder: Path, unreadable: Unreadable) 
         rows = range(len(annotations.pictures), len(annotations.pictures) + len(others))
         listed += [Listed(row, files[name], AnnotatedPicture(name)) for row, name in zip(rows, others, strict=True)]
     return listed
-
-
-class Detector:
-    """A model that finds boxes in pictures.
-
-    Attributes:
-        first_class: what its format calls the first class.
-        size: width and height that it sees; None: each picture's own, asked about one by one.
-
-    Raises:
-        BadModel, BadPolicy: its outputs are no detector's, its input is no picture, the policy contradicts it.
-    """
-
-    def __init__(self, model: Model, preprocessing: Preprocessing | None) -> None:
-        self._model, self._reader = model, DetectionReader(model.outputs)
-        self._asked, self._tensor = preprocessing or Preprocessing(), model.inputs[0]
-        self.first_class = self._reader.first_class
-        self.size: tuple[int, int] | None = None
-        self._preprocessor: ImagePreprocessor | None = None
-        if self._asked.size is not None or tuple(self._tensor.shape[1:3]) != (None, None):
-            self._preprocessor = ImagePreprocessor(self._asked, self._tensor)
-            height, width = self._preprocessor.size
-            self.size = (width, height)
-        else:
-            self.prepare(np.zeros((8, 8, 3), dtype=np.uint8))  # what does not fit is found before any picture is read
-
-    def prepare(self, image: Picture) -> NDArray[Any]:
-        """A picture as the model takes it."""
-        if self._preprocessor is not None:
-            return self._preprocessor.prepare(image)
-        size = image.shape[:2] if isinstance(image, np.ndarray) else (image.height, image.width)
-        own = self._asked.model_copy(update={"size": size})
-        return ImagePreprocessor(own, self._tensor).prepare(image)
-
-    def find(self, inputs: Sequence[NDArray[Any]]) -> list[Detections]:
-        """What is found in prepared pictures; of one size they are asked about at once."""
-        if self.size is not None:
-            return self._reader.read(self._model.answers(np.stack(inputs)))
-        return [self._reader.read(self._model.answers(one[None]))[0] for one in inputs]
 
 
 def score_boxes(
