@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from explainer.shapley import default_samples, explain_game, explain_rows, logit, make_plan
-from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs
+from explainer.shapley import Explanation, default_samples, explain_game, explain_rows, logit, make_plan
+from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
 from explainer.shapley.plan import _least_squares
 from explainer.shapley.surrogate import RIDGES, Surrogate, _Ridge
 
@@ -214,7 +214,7 @@ def test_efficiency_holds_with_a_surrogate_too(game: tuple[int, int, int], budge
 
 def test_the_shapley_values_of_a_surrogate_are_those_of_the_definition() -> None:
     rng = np.random.default_rng(8)
-    surrogate = Surrogate(draw_pairs(7, 20, rng)[0])
+    surrogate = Surrogate(draw_pairs(7, 20, rng))
     known = surrogate._points
     ridge = _Ridge(rng.uniform(0.1, 0.8, 7), rng.normal(size=(21, 2)), np.zeros((21, 2)), 0.0)
 
@@ -324,7 +324,8 @@ def test_on_a_small_budget_chains_beat_drawn_coalitions() -> None:
     total = (game(everybody) - game(~everybody))[0]
     errors = []
     for seed in range(30):
-        masks, weights = draw_pairs(12, 12, np.random.default_rng(seed))
+        masks = draw_pairs(12, 12, np.random.default_rng(seed))
+        weights = weights_of(masks)
         operator, share = _least_squares(masks, weights)
         drawn = operator @ (game(masks) - game(~masks)) / 2 + np.outer(share, total)
         chained = explain_game(game, 12, num_samples=24, seed=seed).values
@@ -348,7 +349,7 @@ def test_coalitions_are_proper_different_and_never_each_others_complement(
 ) -> None:
     pairs = data.draw(st.integers(1, min(300, 2 ** (players - 1) - 2)))
     rng = np.random.default_rng(data.draw(st.integers(0, 100)))
-    masks = chain_pairs(players, min(pairs, 2 * players), rng) if chains else draw_pairs(players, pairs, rng)[0]
+    masks = chain_pairs(players, min(pairs, 2 * players), rng) if chains else draw_pairs(players, pairs, rng)
     assert masks.shape == (min(pairs, 2 * players) if chains else pairs, players)
     assert masks.any(axis=1).all()
     assert not masks.all(axis=1).any()
@@ -365,7 +366,7 @@ def test_sizes_are_drawn_equally_often_and_small_ones_whole() -> None:
 
 
 def test_within_a_size_each_player_is_drawn_equally_often() -> None:
-    masks, _ = draw_pairs(24, 600, np.random.default_rng(0))
+    masks = draw_pairs(24, 600, np.random.default_rng(0))
     for size in (4, 5, 7, 10):
         often = masks[masks.sum(axis=1) == size].sum(axis=0)
         assert often.max() - often.min() <= 2
@@ -442,6 +443,79 @@ def test_log_odds_of_what_is_no_probability_is_an_error() -> None:
     assert np.isfinite(logit(np.array([0.0, 1.0]))).all()
 
 
+def test_synthetic_rows_that_are_the_same_are_asked_about_once() -> None:
+    rng = np.random.default_rng(3)
+    rows, baseline = rng.integers(0, 2, (20, 7)).astype(float), rng.integers(0, 2, (5, 7)).astype(float)
+    rows[:, 0], baseline[:2, 0] = np.nan, np.nan  # a missing value equals another
+    weights = rng.normal(size=(7, 2))
+
+    def predict(x: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(np.tanh(np.nan_to_num(x, nan=-1.0) @ weights))
+
+    explained = list(explain_rows(predict, rows, baseline))
+    for row, explanation in zip(rows, explained, strict=True):
+
+        def value(masks: NDArray[np.bool_], row: Any = row) -> NDArray[np.float64]:
+            asked = np.where(masks[:, None], row, baseline)
+            return np.asarray(predict(asked.reshape(-1, 7)).reshape(len(masks), 5, 2).mean(axis=1))
+
+        np.testing.assert_allclose(explanation.values, explain_game(value, 7).values, atol=1e-12)
+    assert sum(explanation.calls for explanation in explained) < 20 * 5 * 2**6
+
+
+def test_a_feature_that_is_missing_in_row_and_baseline_is_no_player() -> None:
+    row = np.array([[np.nan, 1.0, 2.0]])
+    (found,) = explain_rows(lambda x: np.nan_to_num(x, nan=9.0), row, np.array([[np.nan, 0.0, 0.0]]))
+    assert (found.coalitions, found.values[0].tolist()) == (2, [0.0, 0.0, 0.0])
+
+
+def test_features_that_are_not_explained_keep_the_rows_values() -> None:
+    rows, baseline = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+
+    def predict(x: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(x[:, :1] * x[:, 1:2] + 10 * x[:, 2:])
+
+    for row, found in zip(rows, explain_rows(predict, rows, baseline, features=[0, 2]), strict=True):
+        # the product with what stays: x2 (x1 - mean of the baseline), and 10 (x3 - mean)
+        expected = [row[1] * (row[0] - 0.5), 0.0, 10 * (row[2] - 0.5)]
+        np.testing.assert_allclose(found.values[:, 0], expected)
+        assert found.base == pytest.approx([row[1] * 0.5 + 5])
+        assert np.abs(found.gap).max() < 1e-12
+
+
+@pytest.mark.parametrize("players", [9, 14, 20])
+def test_a_tolerance_stops_where_intervals_are_small_enough(players: int) -> None:
+    rng = np.random.default_rng(players)
+    rows, weights = rng.normal(size=(6, players)), rng.normal(size=(players, 4)) / np.sqrt(players)
+
+    def predict(x: NDArray[Any]) -> NDArray[np.float64]:
+        return np.asarray(np.tanh(x @ weights).sum(axis=1, keepdims=True) + 0.05 * x[:, :1] * x[:, 1:2] * x[:, 2:3])
+
+    def explain(tolerance: float | None) -> list[Explanation]:
+        return list(explain_rows(predict, rows, np.zeros((1, players)), tolerance=tolerance))
+
+    whole, rough, fine, never = explain(None), explain(0.5), explain(0.02), explain(0.0)
+    asked = [sum(one.coalitions for one in found) for found in (rough, fine, whole)]
+    assert asked[0] < asked[1] < asked[2]
+    for one in fine:
+        assert one.standard_errors is not None
+        stopped = one.coalitions < whole[0].coalitions
+        assert not stopped or 1.959964 * one.standard_errors.max() <= 0.02
+    for full, same in zip(whole, never, strict=True):
+        np.testing.assert_allclose(same.values, full.values, atol=1e-12)
+        assert same.coalitions == full.coalitions
+
+
+def test_each_step_of_a_tolerance_is_a_sample_by_itself() -> None:
+    masks = draw_pairs(16, 900, np.random.default_rng(0))
+    ordered, ends = in_steps(masks, 64)
+    assert ends == [64, 128, 256, 900]
+    assert {mask.tobytes() for mask in ordered} == {mask.tobytes() for mask in masks}
+    for end in ends:
+        counts = np.bincount(pair_sizes(ordered[:end]), minlength=9)[1:]
+        assert counts.tolist() == _allocate(16, end)
+
+
 @pytest.mark.parametrize("kind", ["f8", "f4", "i8", "u1", "?", "O", "U3"])
 def test_synthetic_rows_are_the_row_where_present_and_the_baseline_elsewhere(kind: str) -> None:
     values = np.array([[0, 1, 7, 1], [1, 0, 0, 0], [0, 0, 1, 1]]).astype(kind)
@@ -456,8 +530,8 @@ def test_synthetic_rows_are_the_row_where_present_and_the_baseline_elsewhere(kin
 
     list(explain_rows(predict, row[None], baseline))
     masks = make_plan(4, default_samples(4)).coalitions
-    expected = [np.where(mask, row, other) for mask in masks for other in baseline]
-    np.testing.assert_array_equal(seen[1], np.array([*expected, row]))
+    expected = [row, *(np.where(mask, row, other) for mask in masks for other in baseline)]
+    assert {repr(one.tolist()) for one in seen[1]} == {repr(one.tolist()) for one in expected}
     assert seen[1].dtype == values.dtype
 
 

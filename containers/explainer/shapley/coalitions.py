@@ -24,27 +24,62 @@ def all_pairs(n: int) -> Masks:
     return masks
 
 
-def draw_pairs(n: int, pairs: int, rng: np.random.Generator) -> tuple[Masks, NDArray[np.float64]]:
-    """Coalitions for an estimate, and the weight of each in its least-squares problem.
-
-    The Shapley kernel gives the coalitions of size s together the mass (n - 1) / (s (n - s)); the coalitions drawn
-    from a size share that mass, so that the sampled problem is an unbiased image of the whole.
+def draw_pairs(n: int, pairs: int, rng: np.random.Generator) -> Masks:
+    """Coalitions for an estimate, (pairs, n), those of a size in an order of chance.
 
     Args:
         n: players, at least 3.
         pairs: how many pairs, fewer than the 2ⁿ⁻¹ - 1 that there are.
         rng: the only source of chance.
-
-    Returns:
-        masks (pairs, n) and weights (pairs,).
     """
-    masks, weights = [], []
-    for size, count in enumerate(_allocate(n, pairs), start=1):
-        if count:
-            masks.append(_draw(n, size, count, rng))
-            mass = _sizes_in_pair(n, size) * (n - 1) / (size * (n - size))
-            weights.append(np.full(count, mass / count))
-    return np.concatenate(masks), np.concatenate(weights)
+    counts = enumerate(_allocate(n, pairs), start=1)
+    return np.concatenate([_draw(n, size, count, rng) for size, count in counts if count])
+
+
+def weights_of(masks: Masks) -> NDArray[np.float64]:
+    """The weight of each coalition drawn, (pairs,), in the least-squares problem of them all.
+
+    The Shapley kernel gives the coalitions of size s together the mass (n - 1) / (s (n - s)); the coalitions drawn
+    from a size share that mass, so that the sampled problem is an unbiased image of the whole.
+    """
+    n, sizes = masks.shape[1], pair_sizes(masks)
+    drawn = np.bincount(sizes)
+    mass = np.array([math.nan] + [_sizes_in_pair(n, s) * (n - 1) / (s * (n - s)) for s in range(1, len(drawn))])
+    weights: NDArray[np.float64] = (mass / np.maximum(drawn, 1))[sizes]
+    return weights
+
+
+def in_steps(masks: Masks, first: int) -> tuple[Masks, list[int]]:
+    """The same coalitions in another order, and how many of them are a sample by themselves: first, twice that, ….
+
+    Each beginning has its sizes as `draw_pairs` would give it, and all of the beginning before.
+
+    Args:
+        masks: (pairs, n), those of a size in an order of chance.
+        first: pairs of the first step.
+    """
+    n, sizes = masks.shape[1], pair_sizes(masks)
+    place = np.empty(len(masks), dtype=np.intp)  # among those of its size
+    for size in range(1, n // 2 + 1):
+        members = np.flatnonzero(sizes == size)
+        place[members] = np.arange(len(members))
+    ends = []
+    while first * 2 <= len(masks):
+        ends.append(first)
+        first *= 2
+    step = np.full(len(masks), len(ends))
+    for number, end in reversed(list(enumerate(ends))):
+        counts = np.array([0, *_allocate(n, end)])
+        step[place < counts[sizes]] = number
+    order = np.argsort(step, kind="stable")
+    return masks[order], [*np.cumsum(np.bincount(step, minlength=len(ends) + 1)).tolist()]
+
+
+def pair_sizes(masks: Masks) -> NDArray[np.intp]:
+    """(pairs,): the size of the smaller one of each pair."""
+    sizes = masks.sum(axis=1)
+    smaller: NDArray[np.intp] = np.minimum(sizes, masks.shape[1] - sizes)
+    return smaller
 
 
 def chain_pairs(n: int, pairs: int, rng: np.random.Generator) -> Masks:
@@ -114,10 +149,8 @@ def _draw(n: int, size: int, count: int, rng: np.random.Generator) -> Masks:
         return _draw_balanced(n, size, count, rng)
     # Close to all of them, rejecting repeats would take long: list them and choose.
     members = list(combinations(range(n), size))[:there_are]  # of the middle size: the half that holds player 0
-    if count < there_are:
-        members = [members[i] for i in np.sort(rng.choice(there_are, count, replace=False))]
     masks = np.zeros((count, n), dtype=np.bool_)
-    np.put_along_axis(masks, np.array(members), True, axis=1)
+    np.put_along_axis(masks, np.array(members)[rng.permutation(there_are)[:count]], True, axis=1)
     return masks
 
 

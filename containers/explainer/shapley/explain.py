@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from explainer.shapley.coalitions import Masks
-from explainer.shapley.plan import Array, Plan, default_samples, make_plan
+from explainer.shapley.plan import Array, Plan, default_samples, make_plan, make_plans
 
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """(inputs, …) → (inputs, outputs)"""
@@ -22,6 +23,8 @@ BATCH = 4096
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
 """The most that they may take, however wide they are."""
+BLOCK = 8
+"""Calls of the model that the rows explained together fill: the last of them is as a rule half empty."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ class Explanation:
     """The values are not an estimate: all coalitions were asked about."""
     coalitions: int
     """How many coalitions the model was asked about, nobody and everybody not counted."""
+    calls: int
+    """How many inputs the model was asked about, the baseline that rows share not counted."""
     standard_errors: Array | None
     """(players, outputs): of the values, over other draws of coalitions. Zero where the values are exact; None where
     the budget is too small to tell, below CHAINS_BELOW coalitions a player."""
@@ -92,86 +97,229 @@ def explain_game(
     scores = _scores(value(np.concatenate([ends, plan.coalitions])), 2 + 2 * len(plan.masks))
     base, prediction, odd = scores[0], scores[1], plan.odd(scores[2:])
     values, errors = plan.attribute(odd, prediction - base, surrogate=surrogate)
-    return Explanation(values, prediction, base, plan.exact, 2 * len(plan.masks), errors)
+    return Explanation(values, prediction, base, plan.exact, 2 * len(plan.masks), 2 + 2 * len(plan.masks), errors)
 
 
-def explain_rows(
-    predict: Predict,
-    rows: NDArray[Any],
-    baseline: NDArray[Any],
-    *,
-    num_samples: int | None = None,
-    seed: int = 0,
-    link: Link | None = None,
-    batch: int | None = None,
-    surrogate: bool = False,
-) -> Iterator[Explanation]:
-    """Shapley values of each row's features, in the order of the rows, one at a time so that memory stays flat.
-
-    Synthetic rows of several rows share a call of the model; a call has fewer than 2 · batch of them, and one
-    baseline's.
+def explain_rows(predict: Predict, rows: NDArray[Any], baseline: NDArray[Any], **options: Any) -> Iterator[Explanation]:
+    """Shapley values of each row's features, in the order of the rows, a block at a time so that memory stays flat.
 
     Args:
         predict: (inputs, features) → (inputs, outputs).
         rows: (rows, features), what to explain.
         baseline: (baseline rows, features), what an absent feature is replaced by; scores are averaged over it.
-        num_samples: coalitions a row; Clarify's default when None.
-        seed: same seed, same values.
-        link: applied to the averaged scores, such as `logit`; the values then add up in its units.
-        batch: synthetic rows a call; None: BATCH, or fewer where they are wide.
-        surrogate: make the errors smaller, by about a third to two thirds, for some time on each row: 22 ms with 300
-            coalitions, 0.3 s with 1,500. For models that are slower than that. Speed is not measured here to choose
-            by: the values would differ from one run to the next.
+        options: as of `RowExplainer`.
 
     Raises:
         ValueError: shapes do not fit, or a score is not finite.
     """
-    if rows.ndim != 2 or baseline.ndim != 2 or rows.shape[1] != baseline.shape[1] or not len(baseline):
-        raise ValueError(f"rows {rows.shape} and baseline {baseline.shape}: need (rows, features) with equal features")
-    dtype = np.result_type(rows, baseline)
-    rows, baseline = rows.astype(dtype, copy=False), baseline.astype(dtype, copy=False)
-    budget = default_samples(rows.shape[1]) if num_samples is None else num_samples
-    linked = link or (lambda scores: scores)
-    base = linked(_scores(predict(baseline), len(baseline)).mean(axis=0))
-    batch = batch or max(1, min(BATCH, BATCH_BYTES // baseline[0].nbytes))
-    per_piece = -(-batch // len(baseline))
-    plans: dict[int, Plan] = {}
+    explainer = RowExplainer(predict, baseline, **options)
+    for start in range(0, len(rows), explainer.block):
+        yield from explainer.explain(rows[start : start + explainer.block])
 
-    def plan_of(row: NDArray[Any]) -> tuple[NDArray[np.intp], Plan]:
-        """The features that differ from the baseline, and the plan for so many players."""
-        players = np.flatnonzero((row != baseline).any(axis=0))
-        if len(players) not in plans:
-            plans[len(players)] = make_plan(len(players), budget, seed)
-        return players, plans[len(players)]
 
-    def pieces() -> Iterator[_Piece]:
-        """For each row: its coalitions in pieces of about a call's size, then itself."""
-        for row in rows:
-            players, plan = plan_of(row)
-            present = np.zeros((2 * len(plan.masks), len(row)), dtype=np.bool_)
-            present[:, players] = plan.coalitions
+class RowExplainer:
+    """Explains rows of features beside one baseline."""
+
+    def __init__(
+        self,
+        predict: Predict,
+        baseline: NDArray[Any],
+        *,
+        num_samples: int | None = None,
+        seed: int = 0,
+        link: Link | None = None,
+        batch: int | None = None,
+        surrogate: bool = False,
+        features: Sequence[int] | None = None,
+        tolerance: float | None = None,
+    ) -> None:
+        """Say what is the same for all rows.
+
+        Args:
+            predict: (inputs, features) → (inputs, outputs). Synthetic rows of several rows share a call; it has fewer
+                than 2 · batch of them, and one baseline's.
+            baseline: (baseline rows, features), what an absent feature is replaced by; scores are averaged over it.
+            num_samples: coalitions a row; Clarify's default when None.
+            seed: same seed, same values.
+            link: applied to the averaged scores, such as `logit`; the values then add up in its units.
+            batch: synthetic rows a call; None: BATCH, or fewer where they are wide.
+            surrogate: make the errors smaller, by about a third to two thirds, for some time on each row: 22 ms with
+                300 coalitions, 0.3 s with 1,500. For models that are slower than that. Speed is not measured here to
+                choose by: the values would differ from one run to the next.
+            features: the places of those that are explained; the others keep the row's own values. None: all.
+            tolerance: ask no more about a row once all its 95 % intervals reach at most so far to either side.
+
+        Raises:
+            ValueError: the baseline is not rows of features.
+        """
+        if baseline.ndim != 2 or not len(baseline):
+            raise ValueError(f"baseline {baseline.shape}: need (rows, features), one row at least")
+        self._predict, self._baseline = predict, baseline
+        width = baseline.shape[1]
+        self._explained = np.isin(np.arange(width), np.arange(width) if features is None else features)
+        explained = int(self._explained.sum())
+        self._budget = default_samples(explained) if num_samples is None else num_samples
+        self._seed, self._surrogate, self._tolerance = seed, surrogate, tolerance
+        self._link: Link = link or (lambda scores: scores)
+        self._batch = batch or max(1, min(BATCH, BATCH_BYTES // max(baseline[0].nbytes, 1)))
+        a_row = min(self._budget, 2 ** min(explained, 62)) * len(baseline)
+        self.block = max(1, BLOCK * self._batch // a_row)
+        self._plans: dict[int, tuple[Plan, ...]] = {}
+
+    @cached_property
+    def base(self) -> Array:
+        """(outputs,): f(baseline), after the link."""
+        return self._link(_scores(self._predict(self._baseline), len(self._baseline)).mean(axis=0))
+
+    def explain(self, rows: NDArray[Any]) -> list[Explanation]:
+        """Shapley values of each row's features; best of `block` rows at a time, which fill some calls of the model.
+
+        Args:
+            rows: (rows, features).
+
+        Raises:
+            ValueError: shapes do not fit, or a score is not finite.
+        """
+        if rows.ndim != 2 or rows.shape[1] != self._baseline.shape[1]:
+            raise ValueError(
+                f"rows {rows.shape} and baseline {self._baseline.shape}: need (rows, features) with equal features"
+            )
+        games = [self._game(row) for row in rows.astype(np.result_type(rows, self._baseline), copy=False)]
+        asked = games
+        while asked:
+            questions = [game.questions(self._batch) for game in asked]
+            scores = _in_batches(self._predict, (piece for pieces in questions for piece in pieces), self._batch)
+            for game, pieces in zip(asked, questions, strict=True):
+                game.answer([_means(piece, next(scores)) for piece in pieces], self._link, surrogate=self._surrogate)
+            asked = [game for game in asked if not game.is_done(self._tolerance)]
+        return [game.explanation for game in games]
+
+    def _game(self, row: NDArray[Any]) -> _RowGame:
+        baseline, base = self._baseline.astype(row.dtype, copy=False), None
+        if self._explained.all():
+            base = self.base
+        else:
+            baseline = np.where(self._explained, baseline, row)
+        # what is missing in both does not differ either, although NaN does not equal itself
+        differs = (row != baseline) & ~(_missing(row) & _missing(baseline))
+        players = np.flatnonzero(differs.any(axis=0))
+        if len(players) not in self._plans:
+            arguments = len(players), self._budget, self._seed
+            self._plans[len(players)] = (make_plan(*arguments),) if self._tolerance is None else make_plans(*arguments)
+        return _RowGame(row, baseline, base, differs[:, players], players, self._plans[len(players)])
+
+
+class _RowGame:
+    """One row's, while the model is asked about it."""
+
+    def __init__(
+        self,
+        row: NDArray[Any],
+        baseline: NDArray[Any],
+        base: Array | None,
+        differs: NDArray[np.bool_],
+        players: NDArray[np.intp],
+        plans: Sequence[Plan],
+    ) -> None:
+        """`base`: f(baseline), None where it is this row's alone; `differs`: (baseline rows, players) from the row."""
+        self._row, self._baseline, self._base = row, baseline, base
+        self._differs, self._players, self._plans = differs, players, plans
+        self._steps_done = 0
+        self._calls = 0
+        self._odd: list[Array] = []
+        self._prediction: Array | None = None
+        self._repeats: NDArray[np.intp] | None = None
+
+    def questions(self, batch: int) -> list[_Piece]:
+        """The next step's coalitions, in pieces of about a call's size; before the first, the row and its baseline."""
+        known = len(self._plans[self._steps_done - 1].masks) if self._steps_done else 0
+        masks = self._plans[self._steps_done].masks[known:]
+        coalitions = np.concatenate([masks, ~masks])
+        present = np.zeros((len(coalitions), len(self._row)), dtype=np.bool_)
+        present[:, self._players] = coalitions
+        pieces = [] if self._steps_done else self._ends()
+        different = _different(coalitions, self._differs)
+        if different is None:
+            per_piece = -(-batch // len(self._baseline))
             for start in range(0, len(present), per_piece):
-                yield _Piece(row, baseline, present[start : start + per_piece])
-            yield _Piece(row, baseline[:1], np.ones((1, len(row)), dtype=np.bool_))
+                pieces.append(_Piece(self._row, self._baseline, present[start : start + per_piece], None))
+            self._repeats = None
+        else:
+            first, self._repeats = different
+            for start in range(0, len(first), batch):
+                which, beside = np.divmod(first[start : start + batch], len(self._baseline))
+                pieces.append(_Piece(self._row, self._baseline, present[which], beside))
+        self._calls += sum(map(len, pieces))
+        return pieces
 
-    scores = _in_batches(predict, pieces(), batch)
-    for row in rows:
-        players, plan = plan_of(row)
-        asked = 2 * len(plan.masks)
-        means = [
-            next(scores).reshape(-1, len(baseline), len(base)).mean(axis=1) for _ in range(0, asked, per_piece)
-        ] or [np.zeros((0, len(base)))]
-        prediction = linked(next(scores)[0])
-        odd = plan.odd(linked(np.concatenate(means)))
-        values, errors = plan.attribute(odd, prediction - base, surrogate=surrogate)
-        yield Explanation(
-            _of_all(players, len(row), values),
-            prediction,
-            base,
-            plan.exact,
-            coalitions=asked,
-            standard_errors=None if errors is None else _of_all(players, len(row), errors),
+    def _ends(self) -> list[_Piece]:
+        everybody = np.ones((1, len(self._row)), dtype=np.bool_)
+        ends = [_Piece(self._row, self._baseline[:1], everybody, None)]
+        return ends if self._base is not None else [*ends, _Piece(self._row, self._baseline, ~everybody, None)]
+
+    def answer(self, means: list[Array], link: Link, *, surrogate: bool) -> None:
+        """Take the scores of the pieces, and explain the row by all that is known now."""
+        if self._prediction is None:
+            self._prediction = link(means.pop(0)[0])
+        if self._base is None:
+            self._base = link(means.pop(0)[0])
+        found = np.concatenate(means) if means else np.zeros((0, len(self._base)))
+        if self._repeats is not None:
+            found = np.concatenate(
+                [found[part].mean(axis=1) for part in _portions(self._repeats.reshape(-1, len(self._baseline)))]
+            )
+        values = link(found)
+        pairs = len(values) // 2
+        self._odd.append((values[:pairs] - values[pairs:]) / 2)
+        plan = self._plans[self._steps_done]
+        self._steps_done += 1
+        attributed, errors = plan.attribute(
+            np.concatenate(self._odd), self._prediction - self._base, surrogate=surrogate
         )
+        self.explanation = Explanation(
+            _of_all(self._players, len(self._row), attributed),
+            self._prediction,
+            self._base,
+            plan.exact,
+            coalitions=2 * len(plan.masks),
+            calls=self._calls,
+            standard_errors=None if errors is None else _of_all(self._players, len(self._row), errors),
+        )
+
+    def is_done(self, tolerance: float | None) -> bool:
+        """All is asked, or the intervals are small enough."""
+        errors = self.explanation.standard_errors
+        small = tolerance is not None and errors is not None and NORMAL_95 * errors.max(initial=0.0) <= tolerance
+        return small or self._steps_done == len(self._plans)
+
+
+def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, dtype=np.bool_)
+
+
+def _different(coalitions: Masks, differs: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]] | None:
+    """Which synthetic rows to ask about when many are the same: of categories, most rows share some with a baseline's.
+
+    Args:
+        coalitions: (coalitions, players).
+        differs: (baseline rows, players), where the row differs from each.
+
+    Returns:
+        The places of the first of each kind, and for every synthetic row its place among these; both count the
+        coalitions' synthetic rows one after another, (coalitions · baseline rows,). None where all are different.
+    """
+    baselines, players = differs.shape
+    if differs.all() or players + baselines.bit_length() > 62:
+        return None
+    bits = 1 << np.arange(players)
+    codes = (coalitions @ bits)[:, None] & (differs @ bits) | np.arange(baselines) << players
+    _, first, repeats = np.unique(codes.ravel(), return_index=True, return_inverse=True)
+    return first, repeats
+
+
+def _portions(places: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """(coalitions, baseline rows) cut so that the scores of a portion take little memory."""
+    return np.array_split(places, -(-places.size // BATCH)) if places.size else [places]
 
 
 def _of_all(players: NDArray[np.intp], features: int, found: Array) -> Array:
@@ -187,24 +335,37 @@ class _Piece:
 
     row: NDArray[Any]
     baseline: NDArray[Any]
+    """(baseline rows, features)"""
     present: Masks
     """(coalitions, features): where they have the row's values."""
+    beside: NDArray[np.intp] | None
+    """(coalitions,): the one baseline row that each is asked about with; None: all of them."""
 
     def __len__(self) -> int:
-        return len(self.present) * len(self.baseline)
+        return len(self.present) * (len(self.baseline) if self.beside is None else 1)
 
     def write(self, out: NDArray[Any]) -> None:
-        """Make them in `out`, (coalitions · baseline rows, features): for each coalition all of the baseline."""
-        out = out.reshape(len(self.present), *self.baseline.shape)
-        present = self.present[:, None]
+        """Make them in `out`, (synthetic rows, features): for each coalition those of the baseline."""
+        present, baseline = self.present[:, None], self.baseline
+        if self.beside is not None:
+            present, baseline = self.present, self.baseline[self.beside]
+        out = out.reshape(len(present), *baseline.shape[self.beside is not None :])
         if out.dtype.kind not in "fiub" or out.dtype.itemsize > 8:
-            out[...] = np.where(present, self.row, self.baseline)
+            out[...] = np.where(present, self.row, baseline)
             return
         # The same on bits: making the rows is the larger part of explaining a fast model, and this takes a third of it.
         integer = f"i{out.dtype.itemsize}"
-        baseline, bits = self.baseline.view(integer), out.view(integer)
+        baseline, bits = baseline.view(integer), out.view(integer)
         np.bitwise_and(-present.astype(integer), self.row.view(integer) ^ baseline, out=bits)
         bits ^= baseline
+
+
+def _means(piece: _Piece, scores: Array) -> Array:
+    """The scores of a piece's rows, averaged over the baseline where it was asked about with all of it."""
+    if piece.beside is not None or len(piece.baseline) == 1:
+        return scores
+    means: Array = scores.reshape(len(piece.present), len(piece.baseline), -1).mean(axis=1)
+    return means
 
 
 def _in_batches(predict: Predict, pieces: Iterable[_Piece], batch: int) -> Iterator[Array]:

@@ -9,7 +9,16 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from explainer.shapley.coalitions import Masks, all_pairs, chain_pairs, draw_pairs, pairs_of_size
+from explainer.shapley.coalitions import (
+    Masks,
+    all_pairs,
+    chain_pairs,
+    draw_pairs,
+    in_steps,
+    pair_sizes,
+    pairs_of_size,
+    weights_of,
+)
 from explainer.shapley.surrogate import Surrogate
 
 Array = NDArray[np.float64]
@@ -17,6 +26,9 @@ Array = NDArray[np.float64]
 CHAINS_BELOW = 3
 """Coalitions a player below which chains are asked about. From 1.9 to 3 a player their errors are 0.3 to 0.9 of those
 of drawn coalitions, at 4 a player 1.15. They leave too little over for standard errors."""
+
+FIRST_STEP = 8
+"""Coalitions a player after which standard errors are first looked at to stop: of fewer they are too rough."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +127,28 @@ def make_plan(n: int, num_samples: int, seed: int = 0) -> Plan:
         masks = chain_pairs(n, pairs, rng)
         operator, share = _least_squares(masks, np.ones(pairs))
         return Plan(masks, operator, share, None, exact=False)
-    masks, weights = draw_pairs(n, pairs, rng)
-    operator, share = _least_squares(masks, weights)
+    return _estimating(draw_pairs(n, pairs, rng))
+
+
+def make_plans(n: int, num_samples: int, seed: int = 0) -> tuple[Plan, ...]:
+    """Plans for whoever may stop before num_samples: the last asks about all, each begins with the one before it.
+
+    The first has FIRST_STEP coalitions a player, each next one twice as many.
+    """
+    whole = make_plan(n, num_samples, seed)
+    if n < 2 or (whole.spread is None and not whole.exact):
+        return (whole,)
+    masks = whole.masks
+    if whole.exact:
+        masks = masks[np.random.default_rng(seed).permutation(len(masks))]
+    masks, ends = in_steps(masks, FIRST_STEP * n // 2)
+    last = Plan(masks, _exact_operator(masks), whole.share, None, exact=True) if whole.exact else _estimating(masks)
+    return (*(_estimating(masks[:end]) for end in ends[:-1]), last)
+
+
+def _estimating(masks: Masks) -> Plan:
+    """The plan of coalitions drawn, at least 3 a player."""
+    operator, share = _least_squares(masks, weights_of(masks))
     # A leverage of 1 belongs to a pair that the fit cannot miss; where sizes are drawn from, none has it.
     free = np.maximum(1 - np.einsum("pn,np->p", masks - 0.5, operator), 1e-3)
     return Plan(masks, operator, share, operator**2 * (_missing(masks) / free**2), exact=False)
@@ -156,7 +188,7 @@ def _least_squares(masks: Masks, weights: Array) -> tuple[Array, Array]:
 def _missing(masks: Masks) -> Array:
     """(pairs,): the part of the pairs of its size that were not drawn."""
     n = masks.shape[1]
-    sizes = masks.sum(axis=1)
+    sizes = pair_sizes(masks)
     drawn = np.bincount(sizes, minlength=n // 2 + 1)
     missing = np.array([0.0] + [1 - drawn[size] / pairs_of_size(n, size) for size in range(1, n // 2 + 1)])
     result: Array = missing[sizes]
