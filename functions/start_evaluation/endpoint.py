@@ -45,6 +45,4 @@ def check_endpoint(policy: Policy, settings: EvaluationSettings) -> None:
     # SageMaker writes names into ARNs in lower case
     allowed = [arn.rpartition("endpoint/")[2].lower() for arn in settings.endpoint_arns]
     if not any(re.fullmatch(as_regex(pattern), name.lower()) for pattern in allowed):
-        raise BadPolicy(
-            f"model.endpoint_name {name}: not allowed; EndpointArns allows {', '.join(allowed) or 'none'}"
-        )
+        raise BadPolicy(f"model.endpoint_name {name}: not allowed; EndpointArns allows {', '.join(allowed) or 'none'}")
