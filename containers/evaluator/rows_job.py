@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import BadModel
+from assay.errors import BadModel, BadPolicy
 from assay.evaluation import (
     EvaluationReport,
     Explainable,
@@ -105,6 +105,9 @@ def _open(request: Request, max_unreadable: int | None) -> Table:
         survey = table.survey if max_unreadable is None else look_through(table, max_unreadable)
     check_slices(policy.evaluate.slices, survey.types)
     check_bias(policy.bias, survey.types)
+    for name in policy.explain.pdp:
+        if name not in table.features:
+            raise BadPolicy(f"explain.pdp: no feature {name!r}; the model sees {', '.join(table.features)}")
     if policy.task != "tabular_regression":
         check_labels(policy.data, survey.labels)
     return table

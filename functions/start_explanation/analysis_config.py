@@ -13,6 +13,8 @@ from assay.run import Run
 from assay_aws.settings import ExplanationSettings
 from start_explanation.explanation_job import instance_type
 
+GRID_RESOLUTION = 15
+"""Values of a number that partial dependence tries: Clarify's own default, which AWS's schema wants said."""
 IMAGE_COALITIONS = 500
 """By default for images: Clarify's own default, min(2F + 2048, 2^F − 2), takes a minute and more for each of them."""
 
@@ -49,6 +51,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         },
     }
     if not images:
+        if asked.pdp:
+            config["methods"]["pdp"] = {"features": list(asked.pdp), "grid_resolution": GRID_RESOLUTION}
         config["headers"] = list(explain.headers)
         config["label"] = explain.label
         config["joinsource_name_or_index"] = explain.headers[-1]

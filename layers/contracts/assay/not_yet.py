@@ -33,8 +33,8 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield f"bias of task {policy.task}"
     if isinstance(policy.explain.baseline, str):
         yield "explain.baseline by address (built: rows, clusters)"
-    if policy.explain.pdp:
-        yield "explain.pdp"
+    if not tabular and policy.explain.pdp:
+        yield "explain.pdp of images"
     # through an endpoint nothing is explained yet, so nothing is spent
     if policy.explain.max_cost is not None and model.predictor == "in_process":
         yield "explain.max_cost"
