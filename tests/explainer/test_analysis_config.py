@@ -211,7 +211,7 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
             "application/sagemakercapturejson",
             "dataset_type application/sagemakercapturejson; supported are text/csv, application",
         ),
-        (ROWS, "predictor.endpoint_name", "mine", "predictor.endpoint_name; supported are model_name"),
+        (IMAGES, "predictor.endpoint_name", "mine", "predictor.endpoint_name for images; supported are model_name"),
         (
             ROWS,
             "methods",
