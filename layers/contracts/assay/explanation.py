@@ -25,7 +25,28 @@ class ImageExplanation(Foreign):
     image: str
     heat_maps: dict[str, str] = {}
     """Label → file below `explanations_shap/`."""
+    objects: str | None = None
+    """Detection: the file of the picture with the boxes that are explained."""
     additivity_gap: float | None = None
+
+
+class Faithfulness(Foreign):
+    """Whether what heat maps mark is what counts: means over the explained scores (Petsiuk et al. 2018, "RISE")."""
+
+    explained: int
+    """Of how many pictures, in detection objects."""
+    shares: tuple[float, ...]
+    """Of the segments: where the curves are known."""
+    deletion: tuple[float, ...]
+    """The score when so many are taken away, those that speak most for it first: it should fall soon."""
+    insertion: tuple[float, ...]
+    """The score when so many are shown on the baseline, in that order: it should rise soon."""
+    random: tuple[float, ...]
+    """The score when so many are shown in an order by chance."""
+    deletion_area: float
+    insertion_area: float
+    random_area: float
+    """Under the curves."""
 
 
 class RowExplanation(Foreign):
@@ -55,6 +76,8 @@ class AssayAnalysis(Foreign):
     max_additivity_gap: float | None = None
     """The largest |sum of attributions − (f(x) − f(baseline))| of all samples and outputs."""
     images: tuple[ImageExplanation, ...] = ()
+    faithfulness: Faithfulness | None = None
+    """Of images."""
     rows: tuple[RowExplanation, ...] = ()
     """Rows with texts."""
     bias: dict[str, dict[str, BiasInterval]] = {}
