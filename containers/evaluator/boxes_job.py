@@ -117,7 +117,7 @@ def boxes_report(request: Request, boxes: Boxes, unreadable: Unreadable, model: 
     )
     with request.timed("plots"):
         plots = outputs.plots(
-            {"confusion": confusion_svg(confusion), "per_class": per_class_svg(per_class, ["ap", "ap50", "ap75"])}
+            {"confusion": confusion_svg(confusion), "classes": per_class_svg(per_class, ["ap", "ap50", "ap75"])}
         )
     return EvaluationReport(
         task=request.policy.task,

@@ -120,12 +120,12 @@ def of_data(
             f"{name(a)} ({labels[a]}) and {name(b)} ({labels[b]})" for a, b in _some(first[differ], second[differ])
         )
         n = int(differ.sum())
-        text = f"{n} {unit} stand there again under another label: {named}{_more(n)}"
+        text = f"{_stand(n, unit)} there again under another label: {named}{_more(n)}"
         yield Finding(severity="serious", title="The same sample under two labels", text=text)
     if not differ.all():
         named = "; ".join(f"{name(a)} and {name(b)}" for a, b in _some(first[~differ], second[~differ]))
         n = int((~differ).sum())
-        text = f"{n} of {len(keys)} {unit} stand there more than once: {named}{_more(n)}"
+        text = f"Of {len(keys):,} {unit}, {_stand(n)} there more than once: {named}{_more(n)}"
         # rows of a few coarse columns are alike by nature
         severity: Literal["info", "warning"] = "info" if unit == "rows" and n < 0.01 * len(keys) else "warning"
         yield Finding(severity=severity, title="Duplicates in the test set", text=text)
@@ -133,6 +133,12 @@ def of_data(
 
 def _some(first: NDArray[np.intp], second: NDArray[np.intp]) -> Iterator[tuple[int, int]]:
     return zip(first[:_NAMED].tolist(), second[:_NAMED].tolist(), strict=True)
+
+
+def _stand(n: int, unit: str = "") -> str:
+    """`1 row stands`, `3 images stand`; `1 stands` without a unit."""
+    noun = unit.removesuffix("s") if n == 1 else unit
+    return " ".join(filter(None, (f"{n:,}", noun, "stands" if n == 1 else "stand")))
 
 
 def _more(n: int) -> str:

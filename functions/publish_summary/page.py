@@ -23,6 +23,18 @@ ROWS_MAX = 200
 CHANGES_MAX = 12
 """Differences from the champion that are seen at once; the others are folded away."""
 
+MISTAKES_SHOWN = 12
+"""Mistakes that are seen at once; the others are folded away."""
+PLOTS = {
+    "confusion": "Confusion matrix",
+    "curves": "ROC, precision and recall",
+    "classes": "Each class",
+    "reliability": "How sure it says it is",
+    "residuals": "Errors",
+    "slices": "Slices",
+    "precision_recall": "Precision and recall",
+}
+
 
 class Picture(NamedTuple):
     title: str
@@ -54,7 +66,9 @@ def templates() -> Environment:
 def page(summary: Summary, report: EvaluationReport | None, store: RunStore) -> str:
     """A page that needs nothing beside it: the verdict first, then what it rests on."""
     pictures = Pictures(store)
-    confusion = pictures.picture("Confusion matrix", store.folder.evaluation + "plots/confusion.svg")
+    plots = [
+        pictures.all(title_of(name), [store.folder.evaluation + name]) for name in (report.plots if report else ())
+    ]
     mistakes = [
         (
             mistake,
@@ -69,13 +83,20 @@ def page(summary: Summary, report: EvaluationReport | None, store: RunStore) -> 
         .render(
             summary=summary,
             report=report,
-            confusion=confusion,
+            plots=[plot for found in plots for plot in found],
+            shown=MISTAKES_SHOWN,
             mistakes=mistakes,
             left_out=pictures.left_out,
             bucket=store.bucket,
             folder=store.folder,
         )
     )
+
+
+def title_of(plot: str) -> str:
+    """What stands above a plot, by its file."""
+    name = plot.rpartition("/")[2].removesuffix(".svg")
+    return PLOTS.get(name, name.replace("_", " ").capitalize())
 
 
 def markdown(summary: Summary, bucket: str) -> str:

@@ -172,7 +172,7 @@ def test_pictures_with_boxes_are_scored_measured_and_reported(
     assert report.findings == ()
     assert report.explain is None
     assert report.speed is not None and report.speed.unit == "images" and report.speed.latency_p50_ms is not None
-    assert report.plots == ("plots/confusion.svg", "plots/per_class.svg")
+    assert report.plots == ("plots/confusion.svg", "plots/classes.svg")
     assert not [path for path in job.output.rglob("*") if path.name.startswith(".")]
 
     rows = {row["id"]: row for row in job.predictions}

@@ -85,14 +85,14 @@ def test_a_picture_that_stands_there_twice_is_named() -> None:
         )
     )
     assert (finding.severity, finding.title) == ("warning", "Duplicates in the test set")
-    assert finding.text == "1 of 3 images stand there more than once: a.jpg and copy of a.jpg"
+    assert finding.text == "Of 3 images, 1 stands there more than once: a.jpg and copy of a.jpg"
 
 
 def test_of_many_duplicates_five_are_named() -> None:
     contents = ["x"] * 20
     finding = only(list(checks.of_data(fingerprints(contents), np.zeros(20), str, "rows")))
     assert finding.severity == "warning"
-    assert finding.text.startswith("19 of 20 rows stand there more than once: 0 and 1; 1 and 2;")
+    assert finding.text.startswith("Of 20 rows, 19 stand there more than once: 0 and 1; 1 and 2;")
     assert finding.text.endswith("4 and 5; and 14 more")
 
 
@@ -104,6 +104,7 @@ def test_the_same_picture_under_two_labels_is_serious() -> None:
         )
     )
     assert finding.severity == "serious"
+    assert finding.text.startswith("1 image stands there again under another label: ")
     assert finding.text.endswith("a.jpg (cat) and copy of a.jpg (dog)")
 
 

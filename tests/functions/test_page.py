@@ -118,9 +118,9 @@ def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
     assert titles == [
         "Gates",
         "Worth knowing",
+        "Beside the champion",
         "Mistakes, explained",
         "What the model goes by",
-        "Beside the champion",
         "Slices",
         "Metrics",
         "By class",
@@ -177,7 +177,8 @@ def test_markup_in_names_is_shown_and_not_run(aws: Aws) -> None:
 
 def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
     aws.put(STORE.folder.evaluation + "plots/confusion.svg", "<svg/>")
-    html = page(full(), report(), STORE)
+    drawn = report().model_copy(update={"plots": ("plots/confusion.svg", "plots/gone.svg")})
+    html = page(full(), drawn, STORE)
     assert not re.search(r"""src=["'](?!data:)""", html)
     assert "link" not in elements(html)
     # what it leads to lies beside it; the page itself loads nothing
