@@ -134,12 +134,14 @@ class RowGame:
 
 def _texts(text: str, spans: Sequence[Span], other: str, masks: NDArray[np.bool_]) -> NDArray[Any]:
     """A text for each mask (coalitions, units): absent units replaced, what lies between them kept."""
+    if not spans:
+        return np.full(len(masks), text, dtype=object)
     ends = [*(start for start, _ in spans[1:]), len(text)]
     between = [text[end:following] for (_, end), following in zip(spans, ends, strict=True)]
     present, absent = np.empty(len(spans), dtype=object), np.empty(len(spans), dtype=object)
     present[:] = [text[start:end] + after for (start, end), after in zip(spans, between, strict=True)]
     absent[:] = [other + after for after in between]
-    head = text[: spans[0][0]] if spans else text
+    head = text[: spans[0][0]]
     texts = np.empty(len(masks), dtype=object)
     texts[:] = [head + "".join(pieces) for pieces in np.where(masks, present, absent).tolist()]
     return texts

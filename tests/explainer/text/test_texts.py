@@ -1,0 +1,294 @@
+"""Jobs on texts: Clarify's files, read back as Clarify's users read them."""
+
+from __future__ import annotations
+
+import csv
+import html
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+pytest.importorskip("spacy")
+
+DATA = Path(__file__).parents[4] / "shared/data/reviews/test_data_explainability.jsonl"
+GOOD, BAD = {"great": 1.0, "good": 0.5, "easy": 0.5}, {"not": 0.5, "bad": 1.0, "waste": 2.0}
+ROWS: list[list[Any]] = [["Great and easy, easy!", "Books"], ["bad <b>bad</b> {{ 7 * 7 }}\nok", "Music"], ["", "Books"]]
+TEXT = {"granularity": "token", "language": "en"}
+
+
+def stars(columns: Any) -> NDArray[Any]:
+    """Scores of two labels: the weights of good and of bad words, and one each for another category than books."""
+    texts, kinds = (
+        (columns["review_body"], columns["product_category"]) if isinstance(columns, Mapping) else (columns, [])
+    )
+    scores = np.array([[_sum(GOOD, text), _sum(BAD, text)] for text in np.asarray(texts).tolist()], dtype=np.float64)
+    for row, kind in enumerate(kinds):
+        scores[row] += [0.0, 0.25] if kind == "Books" else [0.125, 0.0]
+    return scores
+
+
+def _sum(weights: dict[str, float], text: str) -> float:
+    return sum(weights.get(word, 0.0) for word in re.findall(r"\w+", text.lower()))
+
+
+def config(*, text_config: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+    shap = {"baseline": [["<UNK>", "Music"]], "text_config": TEXT | (text_config or {})} | changes.pop("shap", {})
+    return {
+        "dataset_type": "application/jsonlines",
+        "headers": ["review_body", "product_category"],
+        "features": "features",
+        "methods": {"shap": {name: value for name, value in shap.items() if value is not None}},
+        "predictor": {"model_name": "reviews", "label_headers": ["good", "bad"]},
+        "column_types": {"review_body": "text"},
+    } | changes
+
+
+def write(job: Any, rows: list[list[Any]], **beside: Any) -> None:
+    lines = [
+        {"features": row} | {name: values[place] for name, values in beside.items()} for place, row in enumerate(rows)
+    ]
+    (job.data / "data.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def reviews(job: Any, give_model: Any) -> Any:
+    """The lab's shape: a text beside a category, JSON Lines."""
+    write(job, ROWS)
+    give_model(stars, review_body="string", product_category="string")
+    return job
+
+
+def explanations(job: Any) -> list[dict[str, Any]]:
+    lines = (job.output / "explanations_shap/out.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_a_line_of_out_jsonl_is_clarifys(reviews: Any) -> None:
+    assert reviews.run(config()) == 0, reviews.message
+    body, kind = explanations(reviews)[0]["explanations"]
+    assert list(explanations(reviews)[0]) == ["explanations"]
+    assert list(body) == ["feature_name", "data_type", "attributions"]
+    assert (body["feature_name"], body["data_type"]) == ("review_body", "free_text")
+    found = [(one["description"]["partial_text"], one["description"]["start_idx"]) for one in body["attributions"]]
+    assert found == [("Great", 0), ("and", 6), ("easy", 10), (",", 14), ("easy", 16), ("!", 20)]
+    values = np.array([one["attribution"] for one in body["attributions"]])
+    np.testing.assert_allclose(values[:, 0], [1.0, 0, 0.5, 0, 0.5, 0], atol=1e-9)
+    np.testing.assert_allclose(values[:, 1], 0, atol=1e-9)
+    assert (kind["feature_name"], kind["data_type"]) == ("product_category", "categorical")
+    (only,) = kind["attributions"]
+    assert only["attribution"] == pytest.approx([-0.125, 0.25], abs=1e-9)
+    assert explanations(reviews)[2]["explanations"][0]["attributions"] == []  # of an empty text
+    assert not (reviews.output / "explanations_shap/out.csv").exists()
+
+
+def test_the_units_stand_where_they_say_and_add_up(reviews: Any) -> None:
+    assert reviews.run(config()) == 0
+    assay = reviews.analysis["assay"]
+    for row, line, extra in zip(ROWS, explanations(reviews), assay["rows"], strict=True):
+        total = np.array(extra["base"])
+        for feature in line["explanations"]:
+            for one in feature["attributions"]:
+                total += one["attribution"]
+                if "description" in one:
+                    part, start = one["description"]["partial_text"], one["description"]["start_idx"]
+                    assert row[0][start : start + len(part)] == part
+        columns = {"review_body": np.array([row[0]], object), "product_category": [row[1]]}
+        assert total.tolist() == pytest.approx(stars(columns)[0].tolist(), abs=1e-9)
+        assert extra["additivity_gap"] < 1e-9
+    assert assay["max_additivity_gap"] < 1e-9
+
+
+def test_analysis_json_nests_the_top_texts_by_feature(reviews: Any) -> None:
+    assert reviews.run(config(text_config={"max_top_tokens": 2})) == 0
+    shap = reviews.analysis["explanations"]["kernel_shap"]
+    assert list(shap) == ["good", "bad"]
+    assert list(shap["bad"]) == ["global_shap_values", "expected_value", "global_top_shap_text"]
+    assert shap["good"]["global_shap_values"] == pytest.approx({"product_category": 0.125 * 2 / 3})
+    assert shap["good"]["expected_value"] == 0.125  # of one <UNK> and Music, as Clarify has it
+    found = shap["bad"]["global_top_shap_text"]
+    assert list(found) == ["review_body"]
+    assert found["review_body"] == pytest.approx({"bad": 1.0, "bad</b": 1.0})
+    assert list(shap["good"]["global_top_shap_text"]["review_body"]) == ["Great", "easy"]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [("mean_abs", 5 / 3), ("median", -2.0), ("mean_sq", 3.0)],  # by hand, of -1, -2, -2
+)
+def test_top_texts_are_aggregated_over_all_their_occurrences(
+    job: Any, give_model: Any, method: str, expected: float
+) -> None:
+    give_model(lambda texts: np.array([[-float(text.count("worse") ** 2)] for text in texts.tolist()]), dtype="string")
+    write(job, [["worse"], ["worse worse"]])  # worth -1, and -2 each
+    asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]], "agg_method": method})
+    asked["predictor"] = {"label_headers": ["stars"]}
+    assert job.run(asked) == 0, job.message
+    found = job.analysis["explanations"]["kernel_shap"]["stars"]
+    assert found["global_top_shap_text"] == {"text": {"worse": pytest.approx(expected)}}
+    assert found["global_shap_values"] == {}
+
+
+def test_sentences_and_paragraphs_are_units_too(reviews: Any) -> None:
+    write(reviews, [["Great! Mr. X says\nbad. Waste", "Music"]])
+
+    def found(granularity: str) -> dict[str, list[float]]:
+        assert reviews.run(config(text_config={"granularity": granularity})) == 0, reviews.message
+        body = explanations(reviews)[0]["explanations"][0]["attributions"]
+        return {one["description"]["partial_text"]: [round(v, 9) for v in one["attribution"]] for one in body}
+
+    assert found("Sentence") == {"Great!": [1, 0], "Mr. X says": [0, 0], "bad.": [0, 1], "Waste": [0, 2]}
+    assert found("paragraph") == {"Great! Mr. X says": [1, 0], "bad. Waste": [0, 3]}
+
+
+def test_without_a_baseline_absent_text_is_dropped_and_the_rest_is_clustered(reviews: Any) -> None:
+    assert reviews.run(config(shap={"baseline": None, "num_clusters": 2})) == 0, reviews.message
+    with (reviews.output / "explanations_shap/baseline.csv").open(newline="") as stream:
+        assert list(csv.reader(stream)) == [["review_body", "product_category"], ["", "Books"], ["", "Music"]]
+    kind = explanations(reviews)[0]["explanations"][1]["attributions"][0]["attribution"]
+    assert kind == pytest.approx([-0.125 / 2, 0.25 / 2], abs=1e-9)
+
+
+def test_the_labs_baseline_and_the_rows_identifier(reviews: Any) -> None:
+    write(reviews, ROWS, review_id=["r-1", "r-2", "r-3"], star_rating=[5, 1, 3])
+    asked = config(shap={"baseline": [{"features": ["ok", "Digital_Software"]}]}, joinsource_name_or_index="review_id")
+    asked |= {"headers": ["review_body", "product_category", "star_rating"], "label": "star_rating"}
+    asked["excluded_columns"] = []
+    assert reviews.run(asked) == 0, reviews.message
+    assert [line["review_id"] for line in explanations(reviews)] == ["r-1", "r-2", "r-3"]
+    assert (reviews.output / "explanations_shap/baseline.csv").read_text().splitlines()[1] == "ok,Digital_Software"
+
+
+@pytest.mark.parametrize(
+    ("rows", "types", "text"),
+    [
+        ([["short", "a"], ["brief", "b"]], {}, "review_body"),
+        ([["a", "the longest of all is not long"], ["b", "x"]], {}, "product_category"),
+        ([["a", "b " * 60], ["c", "d " * 60]], {}, "product_category"),
+        ([["a", "b " * 60], ["c", "d " * 60]], {"review_body": "text"}, "review_body"),
+    ],
+)
+def test_which_column_is_text(
+    reviews: Any, caplog: pytest.LogCaptureFixture, rows: list[list[str]], types: dict[str, str], text: str
+) -> None:
+    caplog.set_level("INFO")
+    write(reviews, rows)
+    assert reviews.run(config(column_types=types, shap={"num_samples": 20})) == 0, reviews.message
+    found = {one["feature_name"]: one["data_type"] for one in explanations(reviews)[0]["explanations"]}
+    assert [name for name, kind in found.items() if kind == "free_text"] == [text]
+    assert f"explained as text: {text} (" in caplog.text
+
+
+def test_numbers_alone_are_no_text(job: Any, give_model: Any) -> None:
+    give_model(lambda batch: batch, 2)
+    write(job, [[1, 2], [3, 4]])
+    assert job.run(config(column_types={})) == 1
+    assert "text_config: no feature holds text; all of review_body, product_category are numbers" in job.message
+
+
+def test_dependence_of_the_other_features_stands_beside(reviews: Any) -> None:
+    asked = config()
+    asked["methods"]["pdp"] = {"grid_resolution": 5}
+    assert reviews.run(asked) == 0, reviews.message
+    (one,) = reviews.analysis["explanations"]["pdp"]
+    assert (one["feature_name"], one["feature_values"]) == ("product_category", ["Books", "Music"])
+
+
+def test_text_alone_and_dependence_asked_for_of_all(job: Any, give_model: Any) -> None:
+    give_model(lambda texts: np.array([[len(text)] for text in texts.tolist()]), dtype="string")
+    write(job, [["a bc"], ["de"]])
+    asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]]})
+    asked["predictor"] = {}
+    asked["methods"]["pdp"] = {"grid_resolution": 5}
+    assert job.run(asked) == 0, job.message
+    assert job.analysis["explanations"]["pdp"] == []
+    assert list(job.analysis["explanations"]["kernel_shap"]) == ["label0"]
+
+
+def test_the_page_highlights_hostile_text_literally(reviews: Any) -> None:
+    hostile = 'great <script>alert(1)</script> bad" onmouseover="x &amp; {{ 7 * 7 }} \' waste \u202e'
+    write(reviews, [[hostile, "Books"]])
+    assert reviews.run(config()) == 0, reviews.message
+    page = (reviews.output / "report.html").read_text("utf-8")
+    assert "<script" not in page
+    assert not re.search(r"<[^>]* onmouseover", page)
+    (shown,) = re.findall(r'<p class="text" dir="auto">(.*?)</p>', page, flags=re.DOTALL)
+    assert html.unescape(re.sub(r"</?span[^>]*>", "", shown)) == hostile
+    # explained for `bad`, which it has most of: what raises and what lowers are told apart without colour
+    assert re.search(r'<span class="raises" style="--strength:100%" title="\+2">waste</span>', page)
+    assert "text-decoration-style: wavy" in page
+
+
+def test_what_lowers_a_score_has_its_own_line_and_number(job: Any, give_model: Any) -> None:
+    give_model(lambda texts: np.array([[1.0 - text.count("no")] for text in texts.tolist()]), dtype="string")
+    write(job, [["no way"]])
+    asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]]})
+    asked["predictor"] = {}
+    assert job.run(asked) == 0, job.message
+    page = (job.output / "report.html").read_text("utf-8")
+    assert '<span class="lowers" style="--strength:100%" title="-1">no</span>' in page
+
+
+def test_languages_without_rules_here_are_said_in_log_and_report(
+    reviews: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert reviews.run(config(text_config={"language": "japanese"})) == 0, reviews.message
+    page = (reviews.output / "report.html").read_text("utf-8")
+    if "blank:ja" in page:
+        pytest.skip("spaCy has all it needs for ja here")
+    assert "spaCy has no rules for language ja here" in html.unescape(page)
+    assert len([one for one in caplog.messages if "spaCy has no rules for language ja here" in one]) == 1
+
+
+def test_one_seed_gives_the_same_bytes(reviews: Any) -> None:
+    def run() -> dict[str, bytes]:
+        assert reviews.run(config(shap={"baseline": None, "num_clusters": 2, "num_samples": 12, "seed": 5})) == 0
+        return {str(path): path.read_bytes() for path in reviews.output.rglob("*") if path.is_file()}
+
+    first = run()
+    assert len(first) == 4
+    assert run() == first
+
+
+def test_a_text_of_5000_words_is_explained_in_runs(job: Any, give_model: Any) -> None:
+    give_model(lambda texts: np.array([[float(text.count("7"))] for text in texts.tolist()]), dtype="string")
+    text = " ".join(f"w{place}" for place in range(5000))
+    write(job, [[text]])
+    asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]], "num_samples": 60})
+    asked["predictor"] = {}
+    assert job.run(asked) == 0, job.message
+    body = explanations(job)[0]["explanations"][0]["attributions"]
+    assert len(body) == 1000
+    assert body[1]["description"] == {"partial_text": "w5 w6 w7 w8 w9", "start_idx": 15}
+    page = html.unescape((job.output / "report.html").read_text("utf-8"))
+    assert "1 of the texts have more than 1,000 tokens" in page
+
+
+@pytest.mark.skipif(not DATA.exists(), reason=f"needs {DATA}")
+def test_the_labs_own_rows_with_a_model_that_is_known(reviews: Any) -> None:
+    """Additive in words: a token that stands alone is worth its own weight, as the replacement has none."""
+    (reviews.data / "data.jsonl").write_bytes(DATA.read_bytes())
+    asked = config(shap={"baseline": [{"features": ["ok", "Digital_Software"]}], "num_samples": 200})
+    del asked["column_types"]
+    assert reviews.run(asked) == 0, reviews.message
+    records = [json.loads(line)["features"] for line in DATA.read_text("utf-8").splitlines()]
+    lines = explanations(reviews)
+    assert len(lines) == len(records) == 450
+    alone = 0
+    for (text, _), line in zip(records, lines, strict=True):
+        parts = line["explanations"][0]["attributions"]
+        enough = len(parts) < 100  # pairs of coalitions to tell apart
+        for one in parts:
+            part, start = one["description"]["partial_text"], one["description"]["start_idx"]
+            assert text[start : start + len(part)] == part
+            spaced = f" {text} "
+            if enough and spaced[start] == spaced[start + len(part) + 1] == " ":
+                alone += 1
+                assert one["attribution"] == pytest.approx([_sum(GOOD, part), _sum(BAD, part)], abs=1e-7)
+    assert alone > 5_000
+    assert reviews.analysis["assay"]["max_additivity_gap"] < 1e-9
