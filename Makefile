@@ -6,6 +6,7 @@ MAKEFLAGS += --no-builtin-rules
 PYTHON ?= python3
 SETUP := $(PYTHON) tools/environment.py
 BIN := .venv/bin
+DATA ?= ../shared/data
 SAM := PATH="$(CURDIR)/.envs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 .envs/sam/bin/sam
 
 .PHONY: help
@@ -62,9 +63,17 @@ benchmark:  ## measure the explainer's estimator beside its peers (some minutes;
 	@$(SETUP) peers
 	.envs/peers/bin/python benchmarks/explainer/estimator.py $(ARGS)
 
-.PHONY: benchmark-images
-benchmark-images: dev  ## measure how fast pictures are evaluated (some minutes; ARGS="--data FOLDER")
-	$(BIN)/python benchmarks/evaluator/images.py $(ARGS)
+.PHONY: benchmark-evaluator
+benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstrap (minutes; DATA=../shared/data)
+	$(BIN)/python benchmarks/evaluator/images.py --data $(DATA)/clothing
+	$(BIN)/python benchmarks/evaluator/rows.py --adult $(DATA)/adult
+	$(BIN)/python benchmarks/evaluator/bootstrap.py
+	$(BIN)/python benchmarks/evaluator/boxes.py
+
+.PHONY: benchmark-bias
+benchmark-bias:  ## hold the bias metrics against smclarify's (seconds; DATA=../shared/data)
+	@$(SETUP) peers
+	.envs/peers/bin/python benchmarks/explainer/bias.py --adult $(DATA)/adult
 
 .PHONY: ci-long
 ci-long:  ## run what CI runs, the container engine's tests included
