@@ -152,9 +152,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
-    return _Evaluated(
-        table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(table, model)
-    )
+    return _Evaluated(table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(table))
 
 
 def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport:
@@ -290,8 +288,6 @@ def _explain(
     return explain, []
 
 
-def _why_not_explained(table: Table, model: Model | Endpoint) -> str:
-    if isinstance(model, Endpoint):
-        return "Not yet: explanations of a model behind an endpoint."
+def _why_not_explained(table: Table) -> str:
     texts = [name for name in table.features if table.types[name] == "text"]
     return f"Not yet: explanations of texts, such as {texts[0]}." if texts else ""

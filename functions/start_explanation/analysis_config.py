@@ -11,7 +11,7 @@ from assay.evaluation import Explainable
 from assay.policy import Clusters, Explain, ModelOptions
 from assay.run import Run
 from assay_aws.settings import ExplanationSettings
-from start_explanation.explanation_job import instance_type
+from start_explanation.explanation_job import asks_endpoint, instance_type
 
 GRID_RESOLUTION = 15
 """Values of a number that partial dependence tries: Clarify's own default, which AWS's schema wants said."""
@@ -41,12 +41,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
             "report": {"name": "report", "title": f"{run.model}: run {run.id}"},
         },
         "predictor": {
-            "model_name": model_name,
-            "instance_type": instance_type(run, settings),
-            "initial_instance_count": 1,
-            # The job's role may make endpoints of this prefix only.
-            "endpoint_name_prefix": f"{settings.prefix}-{run.id}",
-            **predictor(model, images=images),
+            **whom(run, model, model_name, settings),
+            **(of_endpoint(model) if asks_endpoint(run) else predictor(model, images=images)),
             "label_headers": list(explain.label_headers),
         },
     }
@@ -63,6 +59,34 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
 
 def as_json(config: Mapping[str, Any]) -> str:
     return json.dumps(config, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def whom(run: Run, model: ModelOptions, model_name: str, settings: ExplanationSettings) -> dict[str, Any]:
+    """An endpoint that is there, or the Model that one is made of."""
+    if model.endpoint_name is not None:
+        return {"endpoint_name": model.endpoint_name}
+    return {
+        "model_name": model_name,
+        "instance_type": model.instance_type or instance_type(run, settings),
+        "initial_instance_count": 1,
+        # The job's role may make endpoints of this prefix only.
+        "endpoint_name_prefix": f"{settings.prefix}-{run.id}",
+    }
+
+
+def of_endpoint(model: ModelOptions) -> dict[str, Any]:
+    """How the policy's endpoint is asked: as the evaluation asked it."""
+    asked = {
+        "content_type": model.content_type or "text/csv",
+        "accept_type": model.accept_type,
+        "content_template": model.content_template,
+        "record_template": model.record_template,
+        "custom_attributes": model.custom_attributes,
+        "target_model": model.target_model,
+        "label": model.predicted_label,
+        "probability": model.probability,
+    }
+    return {key: value for key, value in asked.items() if value is not None}
 
 
 def predictor(model: ModelOptions, *, images: bool) -> dict[str, Any]:

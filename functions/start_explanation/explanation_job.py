@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 def explanation_job(
     run: Run, explain: Explainable, name: str, settings: ExplanationSettings
 ) -> CreateProcessingJobRequestTypeDef:
-    """The two inputs and the one output of Clarify's contract; for our engine the archive and the run beside them."""
+    """The two inputs and the one output of Clarify's contract; for our engine the archive and the run beside them.
+
+    No network, since a model is a program; a job that asks an endpoint has one, and gets no model.
+    """
     bucket, folder = f"s3://{settings.bucket_name}/", run.folder
     dataset = folder.explain_images if explain.kind == "images" else folder.explain_rows
     inputs = [
@@ -26,8 +29,9 @@ def explanation_job(
     ]
     ours = settings.explainer_engine == "assay"
     if ours:
+        if not asks_endpoint(run):
+            inputs.append(folder_input("model", bucket + folder.archive, "model"))
         inputs += [
-            folder_input("model", bucket + folder.archive, "model"),
             folder_input("run", bucket + folder.run_json, "run"),
             folder_input("samples", bucket + folder.samples, "samples"),
         ]
@@ -37,9 +41,14 @@ def explanation_job(
         instance_type=instance_type(run, settings),
         inputs=inputs,
         output=("analysis_result", bucket + folder.explanation),
-        isolated=ours,  # Clarify refuses isolation: it asks the model through an endpoint
+        isolated=ours and not asks_endpoint(run),  # Clarify refuses isolation: it always asks an endpoint
         settings=settings,
     )
+
+
+def asks_endpoint(run: Run) -> bool:
+    """Whether the policy has the model asked through an endpoint, whatever the engine."""
+    return run.policy is not None and run.policy.model.predictor == "endpoint"
 
 
 def check_can_be_served(report: EvaluationReport, settings: ExplanationSettings) -> None:

@@ -63,7 +63,7 @@ def start_explanation(event: dict[str, Any]) -> None:
         serving = state.serving_model or name  # the evaluation's, where it asked an endpoint
         config = analysis_config(run, explain, serving, settings)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
-        if settings.explainer_engine == "clarify":
+        if settings.explainer_engine == "clarify" and "model_name" in config["predictor"]:
             serve_archive(store, serving, settings.serving_image_uri, settings.job_role_arn)
         start_job(explanation_job(run, explain, name, settings))
         return name

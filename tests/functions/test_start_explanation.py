@@ -15,14 +15,14 @@ from start_evaluation.handler import start_evaluation
 from start_explanation.analysis_config import analysis_config
 from start_explanation.handler import start_explanation
 
-from .conftest import BUCKET, ENVIRONMENT, IMAGES, ROWS, SAMPLES, Aws, Uploaded, land, report
+from .conftest import BUCKET, ENVIRONMENT, IMAGES, POLICY, ROWS, SAMPLES, Aws, Uploaded, land, report
 
 SAGEMAKER = Path(__file__).parents[2] / ".envs" / "sagemaker" / "bin" / "python"
 
 
-def evaluated(aws: Aws, explain: Explainable | None = IMAGES) -> Uploaded:
+def evaluated(aws: Aws, explain: Explainable | None = IMAGES, policy: str = POLICY) -> Uploaded:
     """A run whose evaluation is complete."""
-    uploaded = land(aws)
+    uploaded = land(aws, policy=policy)
     start_evaluation(uploaded.event)
     aws.put(uploaded.folder.report, report(explain=explain).to_json())
     aws.put(uploaded.folder.samples, SAMPLES.to_json())
@@ -181,8 +181,10 @@ for config in json.load(sys.stdin):
 """
 
 
-def config(explain: Explainable, **explain_policy: Any) -> dict[str, Any]:
-    policy = read_policy({"task": "image_classification", "data": {"source": "x/"}, "explain": explain_policy})
+def config(explain: Explainable, model: dict[str, Any] | None = None, **explain_policy: Any) -> dict[str, Any]:
+    task = "tabular_classification" if model else "image_classification"
+    content = {"task": task, "data": {"source": "x/"}, "model": model or {}, "explain": explain_policy}
+    policy = read_policy(content)
     run = Run.model_validate(
         {
             "id": "r" * 20,
@@ -195,7 +197,21 @@ def config(explain: Explainable, **explain_policy: Any) -> dict[str, Any]:
     return analysis_config(run, explain, "a-model", ExplanationSettings.from_environment(ENVIRONMENT))
 
 
+NAMED = {
+    "predictor": "endpoint",
+    "endpoint_name": "reviews-dev",
+    "content_type": "application/json",
+    "content_template": {"rows": "$records"},
+    "record_template": "$features_kvp",
+    "predicted_label": "[*].label",
+    "custom_attributes": "a=b",
+    "target_model": "one.tar.gz",
+}
+OWN = {"predictor": "endpoint", "instance_type": "ml.c5.large", "probability": 0}
+
 CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
+    (ROWS, {"model": NAMED}),
+    (ROWS, {"model": OWN}),
     (IMAGES, {}),
     (IMAGES, {"num_samples": 50, "num_segments": 12, "segment_compactness": 10, "seed": 3, "baseline": [[0, 0, 0]]}),
     (ROWS, {}),
@@ -216,6 +232,49 @@ def test_every_configuration_is_valid_by_awss_own_schema() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def test_the_policys_endpoint_is_asked_as_the_evaluation_asked_it() -> None:
+    assert config(ROWS, NAMED)["predictor"] == {
+        "endpoint_name": "reviews-dev",
+        "content_type": "application/json",
+        "content_template": {"rows": "$records"},
+        "record_template": "$features_kvp",
+        "label": "[*].label",
+        "custom_attributes": "a=b",
+        "target_model": "one.tar.gz",
+        "label_headers": ["low", "high"],
+    }
+    assert config(ROWS, OWN)["predictor"] == {
+        "model_name": "a-model",
+        "instance_type": "ml.c5.large",
+        "initial_instance_count": 1,
+        "endpoint_name_prefix": f"assay-{'r' * 20}",
+        "content_type": "text/csv",
+        "probability": 0,
+        "label_headers": ["low", "high"],
+    }
+
+
+@pytest.mark.parametrize("endpoint", [None, "reviews-dev"])
+def test_a_job_that_asks_an_endpoint_has_a_network_and_no_model(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, endpoint: str | None
+) -> None:
+    monkeypatch.setenv("ALLOW_ENDPOINT_PREDICTOR", "true")
+    monkeypatch.setenv("ENDPOINT_ARNS", "arn:aws:sagemaker:us-east-1:1:endpoint/reviews-*")
+    model = {"predictor": "endpoint"} | ({"endpoint_name": endpoint} if endpoint else {})
+    policy = {"task": "tabular_classification", "data": {"source": "test.csv", "label": "income"}, "model": model}
+    uploaded = evaluated(aws, ROWS, json.dumps(policy))
+    start_explanation(uploaded.changed("evaluation"))
+    job = aws.sagemaker.jobs[uploaded.job("explanation")]
+    assert set(inputs_of(job)) == {"analysis_config", "dataset", "run", "samples"}
+    assert job["NetworkConfig"] == {"EnableNetworkIsolation": False}
+    asked = json.loads(aws.get(uploaded.folder.analysis_config))["predictor"]
+    if endpoint is None:
+        assert asked["model_name"] == aws.state(uploaded.folder).serving_model == uploaded.job("evaluation")
+    else:
+        assert asked["endpoint_name"] == endpoint
+        assert aws.state(uploaded.folder).serving_model is None
 
 
 def test_rows_say_which_column_is_what() -> None:

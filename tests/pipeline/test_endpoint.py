@@ -188,6 +188,16 @@ def test_an_archive_is_served_for_as_long_as_its_job_runs(tmp_path: Path) -> Non
         assert report.model.runtime == f"endpoint assay-{folder.run}-01-evaluation, application/json"
         assert report.metrics["log_loss"].value is not None
         assert report.seconds["endpoint"] > 0
+        shap = json.loads(app.get(folder.analysis))["explanations"]["kernel_shap"]
+        assert list(shap) == ["low", "high"]
+        assert shap["high"]["global_shap_values"]["age"] > 0.1
+        assert shap["high"]["global_shap_values"]["hours"] == pytest.approx(0, abs=1e-6)
+        assert {job.name.rpartition("-")[2]: job.status for job in app.cloud.jobs()} == {
+            "evaluation": "Completed",
+            "explanation": "Completed",
+        }
+        for job in app.cloud.jobs():  # neither loads the model
+            assert job.describe()["NetworkConfig"] == {"EnableNetworkIsolation": False}
         assert left(app) == []
 
         # what the laptop does not serve ends with a sentence, and leaves nothing either

@@ -35,8 +35,9 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "explain.baseline by address (built: rows, clusters)"
     if not tabular and policy.explain.pdp:
         yield "explain.pdp of images"
-    # through an endpoint nothing is explained yet, so nothing is spent
-    if policy.explain.max_cost is not None and model.predictor == "in_process":
+    # a text behind an endpoint is not explained yet, so nothing is spent
+    unspent = model.predictor == "endpoint" and policy.task == "text_classification"
+    if policy.explain.max_cost is not None and not unspent:
         yield "explain.max_cost"
     if not tabular and isinstance(policy.explain.baseline, Clusters):
         yield "explain.baseline clusters for images (built: white noise)"
