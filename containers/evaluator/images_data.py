@@ -31,9 +31,6 @@ R = TypeVar("R")
 
 BATCH = 8
 """Pictures a call of the model: at 224 px 5 MB, which stay in the processor's cache (4 to 8 were faster than 32)."""
-WORTH_PIXELS = 10_000_000
-"""Of so many in all, 200 pictures of 224 px, looking for a faster runtime is worth its time, some seconds. The size of
-the data alone decides: the same job uses the same runtime."""
 
 LABEL, NAME = "class_id", "class_name"
 """The annotations' columns of a class where the policy names none."""

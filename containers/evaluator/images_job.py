@@ -20,7 +20,6 @@ from evaluator.classified import Source, check_outputs, classified_of, classifie
 from evaluator.images_data import (
     LABEL,
     NAME,
-    WORTH_PIXELS,
     Annotation,
     annotations_by_folder,
     find_pictures,
@@ -36,7 +35,7 @@ from evaluator.scored import Scored, Unreadable
 from evaluator.speed import speed_of
 from model.load import Model
 from model.preprocessing import ImagePreprocessor
-from model.runtime import fastest
+from model.runtime import WORTH_PIXELS, fastest
 
 
 @dataclass(frozen=True)

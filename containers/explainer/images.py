@@ -1,135 +1,265 @@
-"""KernelSHAP of pictures: the players are superpixels, an absent one shows the baseline instead of the picture."""
+"""How a picture is explained: a classifier's scores, or the scores of the objects that a detector found."""
 
 from __future__ import annotations
 
-import re
+import logging
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import BadData, BadPolicy
-from explainer.analysis_config import Debug
-from explainer.shapley import Explanation, Predict, explain_game
-from explainer.shapley.explain import Link
-from model.images import SUFFIXES
+from assay.errors import BadPolicy
+from explainer.analysis_config import ImageConfig
+from explainer.faithfulness import Curves, curves
+from explainer.image_baseline import ImageBaseline
+from explainer.image_results import ExplainedPicture, draw_classes, draw_detected, write_numbers
+from explainer.masking import Ask, Masked, PictureGame, Pixels, Sampling, superpixels
+from explainer.objects import WHOLE, DetectedObject, choose_objects, matched_scores, only_within, surroundings
+from explainer.outputs import explained_outputs, output_names
+from explainer.picture_files import PictureFile, ResultNames
+from explainer.request import Request, unexplainable
+from explainer.shapley import Explanation, default_samples, logit
+from model.detector import Detector
+from model.load import Model
+from model.preprocessing import ImagePreprocessor
+from model.runtime import WORTH_PIXELS, fastest
 
-Pixels = NDArray[np.uint8]
-
-BATCH_BYTES = 48 * 2**20
-"""Of synthetic pictures in one call of the model: memory stays flat whatever their size."""
-BATCH = 512
-
-
-def image_files(folder: Path, debug: Debug) -> list[Path]:
-    """The pictures to explain, in the order of their paths.
-
-    Raises:
-        BadData: there are none.
-        BadPolicy: `debug` names one that there is not.
-    """
-    found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES and path.name[0] != "."]
-    if not found:
-        raise BadData(
-            f"Data must contain features. Found no picture in {folder}; expected {', '.join(sorted(SUFFIXES))} files"
-        )
-    if debug.image_names is not None:
-        unknown = set(debug.image_names) - {path.name for path in found}
-        if unknown:
-            raise BadPolicy(
-                f"image_config.debug.image_names: no {', '.join(sorted(unknown))} among {len(found)} pictures "
-                f"such as {', '.join(path.name for path in found[:3])}"
-            )
-        found = [path for path in found if path.name in debug.image_names]
-    chosen = found[debug.sample_from : debug.sample_to]
-    if not chosen:
-        raise BadPolicy(
-            f"image_config.debug: sample_from {debug.sample_from} to {debug.sample_to} leaves none of {len(found)}"
-        )
-    return chosen
+logger = logging.getLogger(__name__)
 
 
-def stems(files: Sequence[Path], folder: Path) -> list[str]:
-    """What each picture's results are named after: unique, whatever folders and suffixes the pictures have."""
-    plain = [file_safe(str(file.relative_to(folder).with_suffix(""))) for file in files]
-    with_suffix = [file_safe(str(file.relative_to(folder))) for file in files]
-    short = [stem if plain.count(stem) == 1 else full for stem, full in zip(plain, with_suffix, strict=True)]
-    return [stem if short.count(stem) == 1 else f"{stem}-{index}" for index, stem in enumerate(short)]
+@dataclass(frozen=True)
+class Shown:
+    """A picture as the model meets it."""
+
+    file: PictureFile
+    image: Pixels
+    """(h, w, 3) RGB in the model's size."""
+    masked: Masked
 
 
-def file_safe(text: str) -> str:
-    """A text as part of a file's name: letters, digits, `.`, `_`, `-`, and `_` for each other character."""
-    return re.sub(r"[^\w.-]", "_", text)[:100]
+class PictureExplainer(Protocol):
+    """Explains pictures: what is prepared and written in a thread beside the model is apart from what asks it."""
+
+    def show(self, file: PictureFile) -> Shown:
+        """Read a picture and cut it into segments; raises BadData."""
+
+    def explain(self, shown: Shown, true: str | None) -> ExplainedPicture:
+        """Ask the model; raises BadModel, BadPolicy."""
+
+    def write(self, picture: ExplainedPicture) -> Written:
+        """Its files."""
 
 
-class ResultNames:
-    """The heat maps' file names, `shap_<stem>_<label>.jpeg`: each once, whatever the pictures and labels are called."""
+class Written(NamedTuple):
+    """The files of a picture, below `explanations_shap/`."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = [file_safe(label) for label in labels]
-        self._taken: set[str] = set()
-
-    def of(self, stem: str, output: int) -> str:
-        """The file of a picture and an output; where another one has the name, with the output's number."""
-        name = f"shap_{stem}_{self._labels[output]}"
-        if name.lower() in self._taken:  # some file systems do not tell case
-            name += f"-{output}"
-        self._taken.add(name.lower())
-        return f"{name}.jpeg"
+    objects: str | None
+    """A detector's: the picture with its boxes."""
+    heat_maps: dict[str, str]
+    """Name of a score → file."""
 
 
-def superpixels(image: Pixels, count: int, compactness: float) -> NDArray[np.intp]:
-    """About `count` segments of similar colour, (h, w) numbered from 0: skimage's slic, as Clarify's guide says."""
-    from skimage.segmentation import slic  # imported by the jobs that need it only: 1 s
-
-    labels = slic(image, n_segments=count, compactness=compactness, start_label=0, channel_axis=-1)
-    return np.unique(labels, return_inverse=True)[1].reshape(image.shape[:2])
+PROBE = 8
+"""Masked pictures that a faster runtime is tried on."""
 
 
-def white_noise(size: tuple[int, int], seed: int) -> Pixels:
-    """Clarify's baseline when none is given, (h, w, 3); the same for all pictures, so that they compare."""
-    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-
-
-def explain_image(
-    predict: Predict,
-    inputs: NDArray[Any],
-    baseline: NDArray[Any],
-    segments: NDArray[np.intp],
-    *,
-    num_samples: int | None,
-    seed: int,
-    link: Link | None = None,
-) -> Explanation:
-    """Attributions of a picture's segments.
+def picture_explainer(
+    request: Request, model: Model, folder: Path, baseline: ImageBaseline, pictures: int, threads: ThreadPoolExecutor
+) -> PictureExplainer:
+    """The one for what `image_config.model_type` says.
 
     Args:
-        predict: (pictures, h, w, channels) → (pictures, outputs).
-        inputs: (h, w, channels), the picture as the model takes it.
-        baseline: (h, w, channels), what an absent segment shows.
-        segments: (h, w), from 0.
-        num_samples: coalitions; Clarify's default when None.
-        seed: same seed, same values.
-        link: applied to the scores.
+        request: the job.
+        model: as it was loaded.
+        folder: of its archive.
+        baseline: what absent segments show.
+        pictures: how many there are; with their size it decides whether a faster runtime is looked for.
+        threads: those that ask the model.
+
+    Raises:
+        BadModel, BadPolicy: the model is none of this type.
     """
-    batch = max(1, min(BATCH, BATCH_BYTES // inputs.nbytes))
-
-    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        scores = [
-            np.asarray(
-                predict(np.where(masks[start : start + batch][:, segments][..., None], inputs, baseline)), np.float64
-            )
-            for start in range(0, len(masks), batch)
-        ]
-        together = np.concatenate(scores)
-        return together if link is None else link(together)
-
-    return explain_game(value, int(segments.max()) + 1, num_samples=num_samples, seed=seed)
+    shap = request.shap
+    sampling = Sampling(shap.num_samples, shap.seed, logit if shap.use_logit else None, threads)
+    parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling)
+    preprocessing = request.preprocessing(folder)
+    if parts.settings.model_type == "OBJECT_DETECTION":
+        return Objects(parts, Detector(model, preprocessing))
+    return Classes(parts, model, ImagePreprocessor(preprocessing, model.inputs[0]), pictures)
 
 
-def labels_to_draw(
+@dataclass(frozen=True)
+class _Parts:
+    """What both kinds need."""
+
+    request: Request
+    settings: ImageConfig
+    baseline: ImageBaseline
+    sampling: Sampling
+
+    def show(self, file: PictureFile, pixels: Pixels, preprocessor: ImagePreprocessor) -> Shown:
+        image = preprocessor.resize(pixels)
+        baseline = preprocessor.prepare(self.baseline.of(image, preprocessor))
+        segments = superpixels(image, self.settings.num_segments, self.settings.segment_compactness)
+        return Shown(file, image, Masked(preprocessor.prepare(image), baseline, segments))
+
+
+class Classes:
+    """A classifier: every class of one forward pass is explained, the predicted and the true one are drawn."""
+
+    def __init__(self, parts: _Parts, model: Model, preprocessor: ImagePreprocessor, pictures: int) -> None:
+        self._parts, self._model, self._preprocessor, self._pictures = parts, model, preprocessor, pictures
+        self._ask: Ask | None = None
+        self._labels: Sequence[str] = ()
+        self._names: ResultNames | None = None
+
+    def show(self, file: PictureFile) -> Shown:
+        return self._parts.show(file, file.read(), self._preprocessor)
+
+    def explain(self, shown: Shown, true: str | None) -> ExplainedPicture:
+        if self._ask is None:
+            self._ask = self._first_asked(shown.masked)
+        game = PictureGame(shown.masked, self._ask, self._parts.sampling)
+        with unexplainable():
+            explanation = game.explain(len(self._labels))
+            best = int(explanation.prediction.argmax())
+            (found,) = curves(game, explanation, [best])
+        return ExplainedPicture(
+            file=shown.file,
+            true=true,
+            image=shown.image,
+            segments=shown.masked.segments,
+            names=self._labels,
+            explanation=explanation,
+            curves={best: found},
+            drawn=outputs_to_draw(explanation.prediction, self._labels, true, self._parts.settings.debug.class_ids),
+            asked=game.asked,
+        )
+
+    def _first_asked(self, first: Masked) -> Ask:
+        """With the first picture it is known which runtime is asked, how many outputs there are, and their names."""
+        request, model = self._parts.request, self._model
+        coalitions = request.shap.num_samples or default_samples(first.players)
+        if self._pictures * coalitions * first.segments.size >= WORTH_PIXELS:
+            masks = np.random.default_rng(request.shap.seed).random((PROBE, first.players)) < 0.5
+            model = fastest(model, first.pictures(masks))
+            logger.info("asked on %s: %s", model.runtime, model.runtime_reason)
+        ask, outputs = explained_outputs(model.predict, first.inputs[None], request.config)
+        self._labels = output_names(request.config, None, outputs)
+        return ask
+
+    def write(self, picture: ExplainedPicture) -> Written:
+        folder = self._parts.request.shap_folder
+        self._names = self._names or ResultNames(self._labels)
+        names = {output: self._names.of(picture.file.stem, output) for output in picture.drawn}
+        heat_maps = draw_classes(folder, picture, names)
+        write_numbers(folder, picture, heat_maps)
+        return Written(None, heat_maps)
+
+
+class Objects:
+    """A detector: how sure it still is of each object that it found is what is explained."""
+
+    def __init__(self, parts: _Parts, detector: Detector) -> None:
+        self._parts, self._detector = parts, detector
+
+    def show(self, file: PictureFile) -> Shown:
+        pixels = file.read()
+        return self._parts.show(file, pixels, self._detector.preprocessor(*pixels.shape[:2]))
+
+    def explain(self, shown: Shown, true: str | None) -> ExplainedPicture:
+        settings, config = self._parts.settings, self._parts.request.config
+        masked, segments = shown.masked, shown.masked.segments
+        (found,) = self._detector.find(masked.inputs[None])
+        objects = choose_objects(
+            found,
+            config.label_headers or (),
+            self._detector.first_class,
+            config.probability_threshold,
+            settings.max_objects,
+            settings.debug.class_ids,
+        )
+        parts = [surroundings(one.box, settings.context, *segments.shape) for one in objects]
+        # where all of the picture is looked at, one set of masked pictures serves all objects
+        groups = [range(len(objects))] if settings.context == WHOLE else [range(n, n + 1) for n in range(len(objects))]
+        answers = [self._explain(masked, [objects[n] for n in group], parts[group[0]]) for group in groups if objects]
+        curves_of = [one for answer in answers for one in answer.curves]
+        return ExplainedPicture(
+            file=shown.file,
+            true=true,
+            image=shown.image,
+            segments=segments,
+            names=[one.name for one in objects],
+            explanation=together([answer.explanation for answer in answers]) if answers else None,
+            curves=dict(enumerate(curves_of)),
+            drawn=range(len(objects)),
+            asked=1 + sum(answer.asked for answer in answers),
+            objects=objects,
+            parts=parts,
+        )
+
+    def _explain(self, masked: Masked, objects: Sequence[DetectedObject], part: tuple[slice, slice]) -> _Answer:
+        """Attributions of the picture's segments to some objects that are looked at in the same part of it."""
+        seen, players = only_within(masked.segments, part)
+        game = PictureGame(
+            replace(masked, segments=seen),
+            lambda batch: matched_scores(self._detector.find(batch), objects, self._parts.settings.iou_threshold),
+            self._parts.sampling,
+        )
+        with unexplainable():
+            explanation = game.explain(len(objects))
+            found = curves(game, explanation, range(len(objects)))
+        return _Answer(of_all_segments(explanation, players, masked.players), found, game.asked)
+
+    def write(self, picture: ExplainedPicture) -> Written:
+        folder = self._parts.request.shap_folder
+        overview, heat_maps = draw_detected(folder, picture)
+        write_numbers(folder, picture, heat_maps)
+        return Written(overview, heat_maps)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    explanation: Explanation
+    curves: Sequence[Curves]
+    asked: int
+
+
+def of_all_segments(explanation: Explanation, players: NDArray[np.intp], segments: int) -> Explanation:
+    """An explanation of some segments as one of all: the others had no part in it."""
+
+    def spread(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        result = np.zeros((segments, values.shape[1]))
+        result[players] = values
+        return result
+
+    errors = explanation.standard_errors
+    return replace(
+        explanation,
+        values=spread(explanation.values),
+        standard_errors=None if errors is None else spread(errors),
+    )
+
+
+def together(explanations: Sequence[Explanation]) -> Explanation:
+    """Explanations of a picture's segments, each of outputs of its own, as one of all outputs."""
+    errors = [one.standard_errors for one in explanations if one.standard_errors is not None]
+    return replace(
+        explanations[0],
+        values=np.hstack([one.values for one in explanations]),
+        prediction=np.hstack([one.prediction for one in explanations]),
+        base=np.hstack([one.base for one in explanations]),
+        exact=all(one.exact for one in explanations),
+        coalitions=sum(one.coalitions for one in explanations),
+        standard_errors=np.hstack(errors) if len(errors) == len(explanations) else None,
+    )
+
+
+def outputs_to_draw(
     prediction: NDArray[np.float64], labels: Sequence[str], true: str | None, class_ids: Sequence[int] | None
 ) -> list[int]:
     """The outputs whose heat maps are drawn: those asked for, else the predicted and the true one."""
@@ -142,17 +272,9 @@ def labels_to_draw(
 
 
 def check_class_ids(class_ids: Iterable[int] | None, labels: Sequence[str]) -> None:
+    """Raises BadPolicy for one that is no place among the labels."""
     for index in class_ids or ():
         if not 0 <= index < len(labels):
             raise BadPolicy(
                 f"image_config.debug.class_ids: {index}, expected 0 to {len(labels) - 1} for {len(labels)} labels"
             )
-
-
-def titles(labels: Sequence[str], drawn: int, explanation: Explanation, true: str | None) -> tuple[str, str]:
-    """A heat map's title and subtitle: what is explained, what was predicted, what is true."""
-    scores, base = explanation.prediction, explanation.base
-    best = int(scores.argmax())
-    title = f"{labels[drawn]}: score {scores[drawn]:.3g}, with the baseline alone {base[drawn]:.3g}"
-    predicted = f"predicted {labels[best]} with {scores[best]:.3g}"
-    return title, predicted if true is None else f"{predicted}, true {true}"

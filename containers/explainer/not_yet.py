@@ -48,7 +48,6 @@ def _missing(config: AnalysisConfig) -> Iterator[str]:
 
 
 def _missing_of_shap(shap: Shap) -> Iterator[str]:
-    if shap.features_to_explain is not None:
-        yield "methods.shap.features_to_explain; supported is explaining all features"
-    if shap.image_config is not None and shap.image_config.model_type != "IMAGE_CLASSIFICATION":
-        yield f"image_config.model_type {shap.image_config.model_type}; supported is IMAGE_CLASSIFICATION"
+    for key in ("features_to_explain", "tolerance", "time_budget"):
+        if getattr(shap, key) is not None and (shap.text_config or shap.image_config):
+            yield f"methods.shap.{key} beside text_config or image_config; supported are numbers and categories"

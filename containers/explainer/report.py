@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from explainer.analysis import Results
 from explainer.curves import curve
 from explainer.rows import RowsExplained
+from explainer.shapley import NORMAL_95
 from explainer.text.explained import TextRow, TextsExplained
 from explainer.text.game import MOST_UNITS
 from explainer.text.highlight import highlighted
@@ -32,15 +31,10 @@ class Bar:
     value: float
     percent: float
     """Length, of the longest bar beside it."""
-
-
-@dataclass(frozen=True)
-class HeatMap:
-    """A picture's explanation for one label."""
-
-    name: str
-    label: str
-    file: Path
+    half_width: float = 0.0
+    """How far the 95 % interval reaches to either side; 0: there is none, or nothing to doubt."""
+    whisker: tuple[float, float] = (0.0, 0.0)
+    """Where the interval begins, and how long it is, in the same percent."""
 
 
 Facts = Sequence[tuple[str, str]]
@@ -60,10 +54,11 @@ def rows_report(title: str, facts: Facts, results: Results, chosen: Mapping[int,
     found: dict[str, Any] = {}
     if results.rows is not None:
         found = _attributions(results.rows, chosen)
+        notes += _left_out(results.rows)
     elif results.texts is not None:
         found = _texts(results.texts, chosen)
         notes += text_notes(results.texts)
-    return _render(
+    return render(
         title,
         facts,
         notes=notes,
@@ -78,23 +73,37 @@ def _attributions(explained: RowsExplained, chosen: Mapping[int, str]) -> dict[s
         {
             "name": label,
             "expected": explained.expected[output],
+            "alike": explained.rank_correlations.get(label),
             "bars": bars(explained.features, explained.importance[:, output], MOST_FEATURES),
         }
         for output, label in enumerate(explained.labels[:MOST_LABELS])
     ]
-    order = list(chosen) or range(len(explained.values))
+    known = explained.found.numbers >= 0
+    order = [row for row in list(chosen) or range(len(known)) if known[row]]
     rows = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     return {
         "labels": labels,
         "rows": rows,
+        "intervals": not explained.exact,
         "agg_method": explained.agg_method,
         "representative": explained.representative,
-        "more": _more(
+        "more": more(
             (len(explained.labels) - MOST_LABELS, "label"),
             (len(explained.features) - MOST_FEATURES, "feature"),
-            (len(explained.values) - len(rows), "row"),
+            (int(known.sum()) - len(rows), "row"),
         ),
     }
+
+
+def _left_out(explained: RowsExplained) -> list[str]:
+    left_out = explained.left_out
+    if not left_out:
+        return []
+    total = len(explained.found.numbers)
+    more = f" and {len(left_out) - 10:,} more" if len(left_out) > 10 else ""
+    done = f"{total - len(left_out):,} of {total:,} rows, drawn by chance"
+    names = f"{', '.join(left_out[:10])}{more}; assay/rows.csv names them all"
+    return [f"The time budget was over after {done}. Left out are {names}."]
 
 
 def _texts(explained: TextsExplained, chosen: Mapping[int, str]) -> dict[str, Any]:
@@ -119,7 +128,7 @@ def _texts(explained: TextsExplained, chosen: Mapping[int, str]) -> dict[str, An
         "agg_method": explained.agg_method,
         "representative": int(explained.representative.sum()),
         "granularity": explained.granularity,
-        "more": _more(
+        "more": more(
             (len(explained.labels) - MOST_LABELS, "label"),
             (len(explained.others) - MOST_FEATURES, "feature"),
             (len(explained.rows) - len(rows), "row"),
@@ -175,50 +184,55 @@ def _biases(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def images_report(title: str, facts: Facts, heat_maps: Sequence[HeatMap], notes: Sequence[str]) -> str:
-    """The page for pictures: their heat maps; `notes` name those that could not be read."""
-    pictures = [
-        {
-            "name": heat_map.name,
-            "label": heat_map.label,
-            "address": "data:image/jpeg;base64," + base64.b64encode(heat_map.file.read_bytes()).decode(),
-        }
-        for heat_map in heat_maps[:MOST_IMAGES]
-    ]
-    return _render(
-        title,
-        facts,
-        notes=notes[:MOST_IMAGES],
-        pictures=pictures,
-        more=_more((len(heat_maps) - MOST_IMAGES, "heat map")),
-    )
-
-
-def bars(names: Sequence[str], values: NDArray[np.float64], most: int) -> list[Bar]:
-    """The largest values, by size, as bars."""
+def bars(
+    names: Sequence[str], values: NDArray[np.float64], most: int, half_widths: NDArray[np.float64] | None = None
+) -> list[Bar]:
+    """The largest values, by size, as bars; NaN for a half width that is not known."""
     order = np.argsort(-np.abs(values), kind="stable")[:most]
-    longest = float(np.abs(values).max(initial=0.0)) or 1.0
-    return [Bar(names[i], float(values[i]), 100 * abs(float(values[i])) / longest) for i in order]
+    reach = np.zeros(len(values)) if half_widths is None else np.nan_to_num(half_widths)
+    longest = float((np.abs(values) + reach).max(initial=0.0)) or 1.0
+    reach = np.where(reach > 1e-9 * longest, reach, 0.0)  # rounding is no doubt
+    return [
+        Bar(
+            names[i],
+            float(values[i]),
+            100 * abs(float(values[i])) / longest,
+            float(reach[i]),
+            _whisker(100 * abs(float(values[i])) / longest, 100 * float(reach[i]) / longest),
+        )
+        for i in order
+    ]
+
+
+def _whisker(end: float, reach: float) -> tuple[float, float]:
+    """Around a bar's end; cut off at its beginning, the zero that it may reach beyond."""
+    begin = max(end - reach, 0.0)
+    return begin, end + reach - begin
 
 
 def _row(explained: RowsExplained, row: int, reason: str) -> dict[str, Any]:
-    output = int(explained.predictions[row].argmax())
+    found, line = explained.found.row(row), explained.found.line
+    assert found is not None
+    prediction = found[line.prediction]
+    output = int(prediction.argmax())
+    of_label = slice(output * line.features, (output + 1) * line.features)
+    half_widths = NORMAL_95 * found[line.errors][of_label]
     return {
         "id": explained.ids[row],
         "reason": reason,
         "label": explained.labels[output],
-        "prediction": explained.predictions[row, output],
-        "expected": explained.expected[output],
-        "bars": bars(explained.features, explained.values[row, :, output], FEATURES_OF_A_ROW),
+        "prediction": prediction[output],
+        "expected": found[line.base][output],
+        "bars": bars(explained.features, found[line.values][of_label], FEATURES_OF_A_ROW, half_widths),
     }
 
 
-def _more(*left_out: tuple[int, str]) -> str:
+def more(*left_out: tuple[int, str]) -> str:
     """`3 more labels and 1 more row`, or nothing."""
     return " and ".join(f"{count} more {noun}{'' if count == 1 else 's'}" for count, noun in left_out if count > 0)
 
 
-def _render(title: str, facts: Facts, **content: Any) -> str:
+def render(title: str, facts: Facts, **content: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("explainer"),
         autoescape=True,
@@ -227,7 +241,15 @@ def _render(title: str, facts: Facts, **content: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:.3g}"
+    environment.filters["short"] = lambda value: f"{value:.1g}"
     environment.filters["signed"] = lambda value: f"{value:+.3g}"
     defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": "", "more": ""}
-    defaults |= {"curves": [], "biases": [], "representative": 0, "granularity": ""}
+    defaults |= {
+        "curves": [],
+        "biases": [],
+        "faithfulness": None,
+        "representative": 0,
+        "granularity": "",
+        "intervals": False,
+    }
     return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))

@@ -35,6 +35,9 @@ MOST_BYTES = 2**30
 MOST_NODES = 10_000
 """Converting takes 2 s for a MobileNetV2 (1,087 operations), 6 s for an EfficientNetB0 (2,204); an EfficientNetB7 has
 7,331."""
+WORTH_PIXELS = 10_000_000
+"""Of so many in all that a model is asked about, 200 pictures of 224 px, looking for a faster runtime is worth its
+time, some seconds. The size of the job alone decides: the same job uses the same runtime."""
 _OPSET = 18  # the newest that tf2onnx knows
 _NUMBERS = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
 # TensorFlow calls them stateful, but they only read variables or call functions, whose operations are looked at too

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
-from explainer.images import ResultNames, labels_to_draw, stems, superpixels, white_noise
+from explainer.image_baseline import white_noise
+from explainer.images import outputs_to_draw
+from explainer.masking import superpixels
+from explainer.picture_files import ResultNames, stems
 
 SIZE = 32
 CORNER = (slice(0, 16), slice(0, 16))
@@ -152,7 +155,7 @@ def test_white_noise_is_the_baseline_when_none_is_given_and_the_same_for_one_see
         return {str(path): path.read_bytes() for path in pictures.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 6
+    assert len(first) == 7
     assert run() == first
     noise = white_noise((50, 40), 1)
     assert noise.shape == (50, 40, 3)
@@ -251,11 +254,11 @@ def test_names_of_results_are_unique_and_safe(tmp_path: Path) -> None:
 
 def test_the_predicted_and_the_true_class_are_drawn_once_each() -> None:
     prediction, labels = np.array([0.2, 0.7, 0.1]), ("a", "b", "c")
-    assert labels_to_draw(prediction, labels, None, None) == [1]
-    assert labels_to_draw(prediction, labels, "b", None) == [1]
-    assert labels_to_draw(prediction, labels, "c", None) == [1, 2]
-    assert labels_to_draw(prediction, labels, "unknown", None) == [1]
-    assert labels_to_draw(prediction, labels, "c", [0, 2, 0]) == [0, 2]
+    assert outputs_to_draw(prediction, labels, None, None) == [1]
+    assert outputs_to_draw(prediction, labels, "b", None) == [1]
+    assert outputs_to_draw(prediction, labels, "c", None) == [1, 2]
+    assert outputs_to_draw(prediction, labels, "unknown", None) == [1]
+    assert outputs_to_draw(prediction, labels, "c", [0, 2, 0]) == [0, 2]
 
 
 def test_superpixels_follow_colours_and_are_numbered_without_gaps() -> None:
