@@ -15,9 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import BadPolicy
+from assay.languages import NOT_CLARIFYS, language_code
 from assay.policy import ColumnType
 from assay.problems import problems_of
-from explainer.text.languages import NOT_CLARIFYS, language_code
 
 DatasetType = Literal[
     "text/csv",

@@ -40,7 +40,7 @@ def segmenter(granularity: Granularity, language: str) -> Segmenter:
 
     Args:
         granularity: what they are.
-        language: a code of `languages.NAMES`.
+        language: a code of `assay.languages.NAMES`.
     """
     if granularity == "paragraph":
         return Segmenter(paragraphs, "blank lines, or line breaks where a text has none")

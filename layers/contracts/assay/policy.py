@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from assay.base import Record
 from assay.errors import BadPolicy
+from assay.languages import language_code
 from assay.problems import problems_of
 
 Task = Literal[
@@ -50,7 +51,8 @@ class Data(Record):
     """JMESPath of the features in a JSON record."""
     text: tuple[str, ...] = ()
     """Columns of free text."""
-    language: str | None = None
+    language: Annotated[str, AfterValidator(language_code)] | None = None
+    """Of the texts: a code such as `en`, or an English name. By default any, `xx`: words by rules that hold in all."""
     exclude: tuple[str, ...] = ()
     """Columns that the model does not see."""
     missing: tuple[str, ...] = ()

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from assay.languages import NAMES, language_code
 from explainer.text.game import grouped
-from explainer.text.languages import NAMES, language_code
 from explainer.text.units import Granularity, Segmenter, paragraphs, segmenter, sentences, words
 
 HARD = " \n\r\tab’'.,;!?。،।12x_-é\u0301\u200d🇩🇪👍🏽👩हि\u0e01\u0e31日한<&>\x00"
