@@ -116,7 +116,13 @@ class Shap(_Part):
     image_config: ImageConfig | None = None
     seed: Whole = Field(default=0, ge=0)
     """0 where none is given: the same job gives the same values."""
-    features_to_explain: list[NameOrIndex] | None = None
+    features_to_explain: list[NameOrIndex] | None = Field(default=None, min_length=1)
+    tolerance: float | None = Field(default=None, gt=0)
+    """Ours: a row is done when its 95 % intervals reach no further than this to either side."""
+    time_budget: float | None = Field(default=None, gt=0)
+    """Ours: seconds after which no more rows are explained."""
+    surrogate: bool | Literal["auto"] = "auto"
+    """Ours: smaller errors for milliseconds of each row; by itself where each call of the model is a request."""
 
 
 class PreTrainingBias(_Part):
@@ -331,6 +337,11 @@ def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:
     for key in ("iou_threshold", "context"):
         yield from wrong(key, image, int, "a float")
     yield from wrong("probability_threshold", content, int, "a float")
+    for key in ("tolerance", "time_budget", "surrogate"):
+        if key in shap:
+            yield f"methods.shap.{key}: Assay's own key"
+    if isinstance(shap.get("baseline"), dict) and "blur" in shap["baseline"]:
+        yield "baseline: a blurred picture is Assay's own (AWS's own schema takes it, Clarify does not know it)"
     if "column_types" in content:
         yield "column_types: Assay's own key"
     language = (shap.get("text_config") or {}).get("language")
