@@ -84,7 +84,7 @@ def picture_explainer(
         BadModel, BadPolicy: the model is none of this type.
     """
     shap = request.shap
-    sampling = Sampling(shap.num_samples, shap.seed, logit if shap.use_logit else None, threads)
+    sampling = Sampling(shap.num_samples, shap.seed, logit if shap.use_logit else None, shap.surrogate, threads)
     parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling)
     preprocessing = request.preprocessing(folder)
     if parts.settings.model_type == "OBJECT_DETECTION":

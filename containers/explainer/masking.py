@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,6 +88,8 @@ class Sampling:
     """Same seed, same values."""
     link: Link | None
     """Applied to the scores."""
+    surrogate: bool | Literal["auto"]
+    """As of `Shap`; by itself it depends on how much is asked."""
     threads: ThreadPoolExecutor
 
 
@@ -118,10 +120,13 @@ class PictureGame:
         Raises:
             ValueError: the model's answer cannot be explained.
         """
-        asked, players = self._sampling, self.players
-        budget = asked.num_samples or default_samples(players)
-        worth = budget * self._picture.segments.size >= SURROGATE_PIXELS and outputs <= SURROGATE_OUTPUTS
-        return explain_game(self._value_noted, players, num_samples=asked.num_samples, seed=asked.seed, surrogate=worth)
+        asked, surrogate = self._sampling, self._sampling.surrogate
+        if surrogate == "auto":
+            pixels = (asked.num_samples or default_samples(self.players)) * self._picture.segments.size
+            surrogate = pixels >= SURROGATE_PIXELS and outputs <= SURROGATE_OUTPUTS
+        return explain_game(
+            self._value_noted, self.players, num_samples=asked.num_samples, seed=asked.seed, surrogate=surrogate
+        )
 
     def _value_noted(self, masks: Masks) -> NDArray[np.float64]:
         scores, sizes = self.value(masks), masks.sum(axis=1)
