@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,3 +57,13 @@ def coding_of(names: Sequence[str], types: Mapping[str, ColumnType], *tables: Co
         for name in words
     }
     return Coding(tuple(names), values)
+
+
+def content_of(*tables: Columns) -> str:
+    """A digest of all that some tables hold."""
+    digest = hashlib.sha256()
+    for table in tables:
+        for name, values in table.items():
+            content = values.tobytes() if values.dtype.kind == "f" else "\0".join(values.tolist()).encode()
+            digest.update(f"{name}\0{len(values)}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()

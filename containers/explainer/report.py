@@ -100,9 +100,9 @@ def _left_out(explained: RowsExplained) -> list[str]:
     if not left_out:
         return []
     total = len(explained.found.numbers)
-    more = f" and {len(left_out) - 10:,} more" if len(left_out) > 10 else ""
+    others = f" and {len(left_out) - 10:,} more" if len(left_out) > 10 else ""
     done = f"{total - len(left_out):,} of {total:,} rows, drawn by chance"
-    names = f"{', '.join(left_out[:10])}{more}; assay/rows.csv names them all"
+    names = f"{', '.join(left_out[:10])}{others}; assay/rows.csv names them all"
     return [f"The time budget was over after {done}. Left out are {names}."]
 
 

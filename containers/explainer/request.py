@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -55,6 +57,27 @@ class Request:
     @property
     def shap_folder(self) -> Path:
         return self.folders.output / "explanations_shap"
+
+    @property
+    def assay_folder(self) -> Path:
+        """What Clarify has no place for."""
+        return self.folders.output / "assay"
+
+    def parts(self, content: str) -> Path:
+        """The folder for what this job knows so far: of this configuration, model and content, and of no other.
+
+        What the last attempt had, the job's input `resume`, is there already.
+        """
+        archive = self.folders.input("model") / "model.tar.gz"
+        digest = hashlib.sha256(f"{content}\n{self.config.model_dump_json()}\n{self.model_options!r}\n".encode())
+        if archive.exists():
+            with archive.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        folder = self.assay_folder / "parts" / digest.hexdigest()[:32]
+        before = self.folders.input("resume") / folder.relative_to(self.folders.output)
+        if before.is_dir() and not folder.exists():
+            shutil.copytree(before, folder)
+        return folder
 
     def resolve(self, address: str) -> Path:
         """Where what lies at an S3 address lies in this job."""

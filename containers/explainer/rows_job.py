@@ -11,20 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import AssayError, BadPolicy
-from assay.explanation import AssayAnalysis, BiasInterval
+from assay.explanation import AssayAnalysis, Attributions, BiasInterval
 from bias.selection import as_numbers, equal_to, kind_of, within
 from explainer.analyses import Analyses
 from explainer.analysis import ENGINE, Results, analysis_json
 from explainer.analysis_config import AnalysisConfig
 from explainer.baseline import row_baseline
 from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
-from explainer.coding import Coding, Columns, coding_of
+from explainer.coding import Coding, Columns, coding_of, content_of
 from explainer.dependence_job import FeatureDependence, dependences, features_of
 from explainer.outputs import output_columns, output_names
 from explainer.predictor import answered_labels, answers_label, asks, open_predictor
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
-from explainer.rows import RowsExplained, explain_table, write_baseline, write_local_values
+from explainer.rows import Place, RowsExplained, explain_table, write_baseline, write_local_values, write_rows
 from explainer.samples import read_samples, representative, why_chosen
 from explainer.shapley import Predict
 from explainer.table import Table, read_table
@@ -40,6 +40,8 @@ logger = logging.getLogger(__name__)
 
 SCORED_AT_ONCE = 8192
 """Rows in one call of the model."""
+MOST_LEFT_OUT = 100
+"""Rows that analysis.json names; `assay/rows.csv` has them all."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class RowsModel:
     """The same of columns, whatever values they hold."""
     labels: tuple[str, ...]
     """A name for each output."""
+    is_endpoint: bool = False
+    """Each call is a request."""
     may_answer_label: bool = False
     """Its one number may be the predicted label itself."""
 
@@ -148,11 +152,14 @@ def _attributions(request: Request, table: Table, coding: Coding, baseline: Colu
             model.labels,
             request.shap,
             representative=counted,
-            advance=advance,
+            surrogate=model.is_endpoint if request.shap.surrogate == "auto" else request.shap.surrogate,
+            place=Place(request.parts(content_of(table.columns, baseline)), advance),
         )
     write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
+    request.assay_folder.mkdir(exist_ok=True)
+    write_rows(request.assay_folder / "rows.csv", explained, table)
     if request.shap.save_local_shap_values:
-        write_local_values(request.shap_folder / "out.csv", explained, table.meaning.joinsource, table.joinsource)
+        write_local_values(request.shap_folder, request.assay_folder, explained, table)
     return explained
 
 
@@ -269,7 +276,7 @@ def rows_model(model: Model | Endpoint, table: Table, coding: Coding, request: R
 
     labels = answered_labels(request.config, table) if of_endpoint else None
     labels = labels or output_names(request.config, table.meaning.label_name, shown.stop - shown.start)
-    return RowsModel(predict, ask, labels, of_endpoint and answers_label(request.config))
+    return RowsModel(predict, ask, labels, of_endpoint, of_endpoint and answers_label(request.config))
 
 
 def _write(request: Request, table: Table, found: Results) -> None:
@@ -281,12 +288,28 @@ def _write(request: Request, table: Table, found: Results) -> None:
         model_calls=None if rows is None else rows.model_calls,
         max_additivity_gap=None if rows is None else rows.max_gap,
         rows=() if found.texts is None else found.texts.to_assay(),
+        attributions=None if found.rows is None else _summary(found.rows),
         bias=_intervals(found.before, found.after),
     )
     request.write_text("analysis.json", analysis_json(config, found, assay))
     report = config.methods.report
     chosen = why_chosen(read_samples(request.samples_file))
     request.write_text(f"{report.name}.html", rows_report(report.title, facts(request, table, found), found, chosen))
+    if found.rows is not None:
+        found.rows.found.parts.forget()
+
+
+def _summary(rows: RowsExplained) -> Attributions:
+    left_out = rows.left_out
+    return Attributions(
+        exact=rows.exact,
+        explained=len(rows.found.parts),
+        left_out=len(left_out),
+        left_out_rows=tuple(left_out[:MOST_LEFT_OUT]),
+        half_width=rows.half_width,
+        surrogate=rows.surrogate,
+        rank_correlations=rows.rank_correlations,
+    )
 
 
 def _intervals(*found: BiasFound | None) -> dict[str, dict[str, BiasInterval]]:

@@ -162,9 +162,14 @@ class RowExplainer:
         self._seed, self._surrogate, self._tolerance = seed, surrogate, tolerance
         self._link: Link = link or (lambda scores: scores)
         self._batch = batch or max(1, min(BATCH, BATCH_BYTES // max(baseline[0].nbytes, 1)))
-        a_row = min(self._budget, 2 ** min(explained, 62)) * len(baseline)
-        self.block = max(1, BLOCK * self._batch // a_row)
+        self._calls_a_row = min(self._budget, 2 ** min(explained, 62)) * len(baseline)
         self._plans: dict[int, tuple[Plan, ...]] = {}
+
+    @cached_property
+    def block(self) -> int:
+        """Rows that are best explained together: they fill BLOCK calls of the model, and their values little memory."""
+        bytes_a_row = 8 * self._baseline.shape[1] * self.base.size
+        return int(max(1, min(BLOCK * self._batch // self._calls_a_row, BATCH_BYTES // 4 // bytes_a_row)))
 
     @cached_property
     def base(self) -> Array:

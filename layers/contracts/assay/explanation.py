@@ -58,6 +58,23 @@ class RowExplanation(Foreign):
     additivity_gap: float
 
 
+class Attributions(Foreign):
+    """Of rows; `assay/rows.csv`, `standard_errors.csv`, `lower.csv` and `upper.csv` beside it have each row's."""
+
+    exact: bool
+    """No value is an estimate."""
+    explained: int
+    left_out: int = 0
+    """Rows that `time_budget` was too short for; those explained were drawn by chance."""
+    left_out_rows: tuple[str, ...] = ()
+    """The first 100 of them."""
+    half_width: float | None = None
+    """How far the widest 95 % interval of an attribution reaches to either side; None where some cannot be told."""
+    surrogate: bool = False
+    rank_correlations: dict[str, float] = {}
+    """Label → how alike two halves of the rows rank the features: the mean of Spearman's correlations, 1 the same."""
+
+
 class BiasInterval(Foreign):
     """Of a bias metric, where its resamples have values; the metric itself stands in Clarify's place."""
 
@@ -80,6 +97,7 @@ class AssayAnalysis(Foreign):
     """Of images."""
     rows: tuple[RowExplanation, ...] = ()
     """Rows with texts."""
+    attributions: Attributions | None = None
     bias: dict[str, dict[str, BiasInterval]] = {}
     """`sex=Female` → metric → its 95 % interval."""
 
