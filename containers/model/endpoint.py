@@ -1,4 +1,4 @@
-"""A model behind an endpoint: the same `predict`, for rows, over InvokeEndpoint."""
+"""A model behind an endpoint: the same `predict`, for rows, over InvokeEndpoint; and how any endpoint is asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,8 @@ _BUSY = {
 _DENIED = {"AccessDenied", "AccessDeniedException"}
 _MODEL_FAILED = 424  # SageMaker's own status for it, when the model gave none
 
+T = TypeVar("T")
+R = TypeVar("R")
 Trouble = Literal["busy", "failed", "too slow", "too large", "final"]
 
 
@@ -83,13 +86,9 @@ class Endpoint:
         self.name = name
         self._request = RequestFormat(options)
         self._answer = AnswerFormat(options, labels)
-        self._client = client
-        asked = {"CustomAttributes": options.custom_attributes, "TargetModel": options.target_model}
-        self._also: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+        self._caller = Caller(name, options, self._answer.accept_type, client, sleep)
         self._max_records = max_records
         self._body_limit = body_limit
-        self._sleep = sleep
-        self._ended = threading.Event()
 
     @property
     def labels_only(self) -> bool:
@@ -105,7 +104,7 @@ class Endpoint:
         return None
 
     def predict(self, batch: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """Scores of rows.
+        """Scores of rows; raises what `Caller.ask` does.
 
         Args:
             batch: feature → its values, all of one length, in the order that the model takes them; float64 (NaN:
@@ -113,6 +112,74 @@ class Endpoint:
 
         Returns:
             (n, outputs)
+        """
+        names = tuple(batch)
+        rows = zip(*(plain(batch[name]) for name in names), strict=True)
+        records = [self._request.record(names, row) for row in rows]
+        requests = list(self._request.cut(records, self._max_records, self._body_limit, names))
+
+        def body(part: Sequence[str]) -> Body:
+            return Body(self._request.body(part, names), self._request.content_type)
+
+        return together(self._caller.ask(requests, body, self._answer.scores), self.name)
+
+
+def together(answers: Sequence[NDArray[np.float64]], endpoint: str) -> NDArray[np.float64]:
+    """(n, outputs) of several answers; raises BadModel where one has more scores than another."""
+    widths = {answer.shape[1] for answer in answers}
+    if len(widths) > 1:
+        counts = " and ".join(map(str, sorted(widths)))
+        raise BadModel(f"endpoint {endpoint}: answered {counts} scores a record, expected always as many")
+    return np.concatenate(answers or [np.zeros((0, 1))])
+
+
+class Body(NamedTuple):
+    """Of one request."""
+
+    content: bytes
+    content_type: str
+
+
+class Caller:
+    """Sends requests to one endpoint: several at once, each again where that is worth it."""
+
+    def __init__(
+        self,
+        name: str,
+        options: ModelOptions,
+        accept: str,
+        client: SageMakerRuntimeClient,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Nobody is asked yet.
+
+        Args:
+            name: the endpoint's.
+            options: what it is told beside the records.
+            accept: the content type of its answers.
+            client: of `sagemaker-runtime`, see `runtime_client`.
+            sleep: between two tries.
+        """
+        self.name = name
+        self._client = client
+        asked = {"CustomAttributes": options.custom_attributes, "TargetModel": options.target_model}
+        self._also: dict[str, Any] = {key: value for key, value in asked.items() if value is not None}
+        self._also["Accept"] = accept
+        self._sleep = sleep
+        self._ended = threading.Event()
+
+    def ask(
+        self,
+        requests: Sequence[Sequence[T]],
+        body: Callable[[Sequence[T]], Body],
+        read: Callable[[bytes, str, int], R],
+    ) -> list[R]:
+        """The answers, in the order of the requests; of one that is too much for the endpoint those of its halves.
+
+        Args:
+            requests: the records of each.
+            body: of a request with these records.
+            read: an answer, its content type, and about how many records it is → what it says.
 
         Raises:
             BadModel: the model behind the endpoint fails, or answers what the policy does not describe.
@@ -120,49 +187,36 @@ class Endpoint:
             BadSettings: the job may not ask it.
             JobFailed: it stays busy, or silent.
         """
-        names = tuple(batch)
-        rows = zip(*(plain(batch[name]) for name in names), strict=True)
-        records = [self._request.record(names, row) for row in rows]
-        requests = list(self._request.cut(records, self._max_records, self._body_limit, names))
-        if not requests:
-            return np.zeros((0, 1))
+
+        def answers(records: Sequence[T]) -> list[R]:
+            try:
+                content, content_type = self._invoke(body(records), alone=len(records) == 1)
+            except _TooMuch:
+                half = len(records) // 2
+                return [*answers(records[:half]), *answers(records[half:])]
+            try:
+                return [read(content, content_type, len(records))]
+            except (BadModel, BadPolicy) as error:
+                raise type(error)(f"endpoint {self.name}: {error}") from error
+
+        if len(requests) == 1:
+            return answers(requests[0])
         self._ended.clear()
         pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="endpoint")
         try:
-            answers = list(pool.map(lambda request: self._ask(request, names), requests))
+            return list(chain.from_iterable(pool.map(answers, requests)))
         finally:
             self._ended.set()  # where one failed, or the job is stopped, the others do not try again
             pool.shutdown(cancel_futures=True)
-        widths = {answer.shape[1] for answer in answers}
-        if len(widths) > 1:
-            counts = " and ".join(map(str, sorted(widths)))
-            raise BadModel(f"endpoint {self.name}: answered {counts} scores a record, expected always as many")
-        return np.concatenate(answers)
 
-    def _ask(self, records: Sequence[str], names: Sequence[str]) -> NDArray[np.float64]:
-        """Scores of one request's records; of its halves where the whole is too much for the endpoint."""
-        try:
-            body, content_type = self._invoke(self._request.body(records, names), alone=len(records) == 1)
-        except _TooMuch:
-            half = len(records) // 2
-            return np.concatenate([self._ask(records[:half], names), self._ask(records[half:], names)])
-        try:
-            return self._answer.scores(body, content_type, len(records))
-        except (BadModel, BadPolicy) as error:
-            raise type(error)(f"endpoint {self.name}: {error}") from error
-
-    def _invoke(self, body: bytes, *, alone: bool) -> tuple[bytes, str]:
+    def _invoke(self, body: Body, *, alone: bool) -> tuple[bytes, str]:
         """The answer and its content type; raises _TooMuch when fewer records may be answered."""
         from botocore.exceptions import BotoCoreError, ClientError
 
         for attempt in itertools.count(1):
             try:
                 answer = self._client.invoke_endpoint(
-                    EndpointName=self.name,
-                    Body=body,
-                    ContentType=self._request.content_type,
-                    Accept=self._answer.accept_type,
-                    **self._also,
+                    EndpointName=self.name, Body=body.content, ContentType=body.content_type, **self._also
                 )
                 return answer["Body"].read(), answer["ContentType"]
             except (ClientError, BotoCoreError) as error:

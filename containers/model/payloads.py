@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ class RequestFormat:
     """How rows become a request's body."""
 
     def __init__(self, options: ModelOptions) -> None:
-        self.content_type: ContentType = options.content_type or "text/csv"
+        self.content_type = rows_type(options)
         self._content = as_text(options.content_template or _DEFAULT_TEMPLATES[self.content_type])
         self._record = options.record_template or "$features"
 
@@ -75,6 +75,20 @@ class RequestFormat:
             spent += size
         if start < len(records):
             yield records[start:]
+
+
+def rows_type(options: ModelOptions) -> ContentType:
+    """How rows are sent; raises BadPolicy where the policy says how pictures are."""
+    match options.content_type:
+        case None:
+            return "text/csv"
+        case "text/csv" | "application/jsonlines" | "application/json" as said:
+            return said
+        case of_pictures:
+            raise BadPolicy(
+                f"model.content_type is {of_pictures}, which pictures are sent as; rows are sent as "
+                + ", ".join(_DEFAULT_TEMPLATES)
+            )
 
 
 _QUOTED = re.compile(r'"(\$(?:records|record|features_kvp|feature_names|features))"')
@@ -128,10 +142,13 @@ class AnswerFormat:
     Args:
         options: the policy's: where probability or label stand, by JMESPath or by a CSV column's number from 0.
         labels: a label as it is answered → its class; None where what is answered is a number (a regression).
+        default: how an answer is asked for where the policy does not say; None: as rows are sent.
     """
 
-    def __init__(self, options: ModelOptions, labels: Mapping[str, int] | None = None) -> None:
-        self.accept_type: ContentType = options.accept_type or options.content_type or "text/csv"
+    def __init__(
+        self, options: ModelOptions, labels: Mapping[str, int] | None = None, default: ContentType | None = None
+    ) -> None:
+        self.accept_type: ContentType = options.accept_type or default or rows_type(options)
         self._labels = labels
         self.labels_only = labels is not None and options.probability is None and options.predicted_label is not None
         """No scores are answered, only a class: it gets 1, the others 0."""
@@ -152,6 +169,21 @@ class AnswerFormat:
         except Unfit as error:
             raise BadModel(f"{error}; the answer begins {shown(text)}") from error
 
+    def document(self, body: bytes) -> Any:
+        """What stands at the path in an answer about one record, in JSON.
+
+        Raises:
+            BadModel: it cannot be read; shows how it begins.
+            BadPolicy: nothing stands where the policy says.
+        """
+        text = body.decode("utf-8", errors="replace")
+        try:
+            document = json_documents(text)[0]
+            found = self._search(document)
+            return self._nothing(document) if found is None else found
+        except Unfit as error:
+            raise BadModel(f"{error}; the answer begins {shown(text)}") from error
+
     def _values(self, text: str, content_type: str, n: int) -> list[Any]:
         if content_type == "text/csv":
             return self._of_table(list(csv.reader(io.StringIO(text))), n)
@@ -159,13 +191,13 @@ class AnswerFormat:
         if len(documents) == n and (n > 1 or content_type == "application/jsonlines"):
             found = [self._search(document) for document in documents]
             if all(value is None for value in found):  # a null among numbers is a score that is none
-                raise self._nothing(documents[0])
+                self._nothing(documents[0])
             return found
         if len(documents) != 1:
             raise Unfit(f"answered {len(documents)} lines for {n} records")
         found = self._search(documents[0])
         if found is None:
-            raise self._nothing(documents[0])
+            self._nothing(documents[0])
         if isinstance(found, list) and len(found) == n:
             return found
         if n == 1 and not (isinstance(found, list) and found and isinstance(found[0], list)):
@@ -202,8 +234,8 @@ class AnswerFormat:
         except jmespath.exceptions.JMESPathError as error:
             raise BadPolicy(f"{self._where} {self._path!r} is no JMESPath: {error}") from error
 
-    def _nothing(self, document: Any) -> Unfit:
-        return Unfit(f"nothing stands at {self._where} {self._path!r} in {kind_of(document)}")
+    def _nothing(self, document: Any) -> NoReturn:
+        raise Unfit(f"nothing stands at {self._where} {self._path!r} in {kind_of(document)}")
 
     def _one_hot(self, values: Sequence[Any]) -> NDArray[np.float64]:
         labels = self._labels or {}

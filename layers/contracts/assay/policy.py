@@ -22,6 +22,7 @@ ColumnType = Literal["numeric", "categorical", "text"]
 Label = str | int | float | bool
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
 ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
+PictureType = Literal["image/jpeg", "image/png", "application/x-image", "application/x-npy"]
 
 
 class Data(Record):
@@ -148,10 +149,14 @@ class ModelOptions(Record):
     """Who is asked. Without one the archive is served by an endpoint of the job's own, deleted at its end."""
     instance_type: InstanceType | None = None
     """Of that endpoint; by default the evaluation job's."""
-    content_type: ContentType | None = None
-    """How rows are sent to an endpoint; by default `text/csv`."""
+    content_type: ContentType | PictureType | None = None
+    """How an endpoint is asked: about rows by default with `text/csv`, about pictures with each file as it is.
+
+    `image/jpeg` and `image/png`: files of another kind are encoded anew. `application/x-image`: all files go by this
+    name. `application/x-npy`: arrays (n, height, width, channels) as `preprocessing` makes them, by default RGB of 0 to
+    255 in `preprocessing.size`; of files, the model's handler prepares pictures."""
     accept_type: ContentType | None = None
-    """How it is asked to answer; by default as rows are sent."""
+    """How it is asked to answer; by default as rows are sent, about pictures `application/json`."""
     content_template: str | dict[str, str] | None = None
     """The body of a request: `{"features":$features}` a line of JSON Lines, `{"instances":$records}` for JSON."""
     record_template: str | None = None
@@ -159,7 +164,8 @@ class ModelOptions(Record):
     predicted_label: str | int | None = None
     """Where the class, or a regression's value, stands in an answer: a JMESPath, or a CSV column's number from 0."""
     probability: str | int | None = None
-    """Where the scores stand; by default TensorFlow Serving's `predictions`, of CSV the whole row."""
+    """Where the scores stand, or a detector's boxes; by default TensorFlow Serving's `predictions`, of CSV the whole
+    row, of boxes also `prediction`, as SageMaker's own detector answers."""
     custom_attributes: str | None = Field(None, max_length=1024)
     """Handed to the model with each request, as it stands."""
     target_model: str | None = Field(None, min_length=1, max_length=1024)
@@ -175,7 +181,7 @@ class ModelOptions(Record):
         content, record = self.content_template, self.record_template
         if isinstance(content, dict):
             content = " ".join(content.values())
-        if (content or record) and self.content_type in (None, "text/csv"):
+        if (content or record) and self.content_type not in ("application/jsonlines", "application/json"):
             raise ValueError("templates need `content_type: application/jsonlines` or `application/json`")
         if record is not None and self.content_type == "application/jsonlines":
             raise ValueError("`record_template` is for `application/json`; a line is `content_template`")
