@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.evaluation import ConfusionMatrix, DataFacts, EvaluationReport, Finding, ModelFacts
-from assay.policy import Policy
 from evaluator import checks, model_quality
 from evaluator.boxes_checks import of_detector
+from evaluator.boxes_chosen import explain_pictures
 from evaluator.boxes_compare import Boxes, compare_boxes
 from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
 from evaluator.boxes_score import Listed, find_listed, score_boxes
+from evaluator.choose import check_only
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
 from evaluator.plots import confusion_svg, per_class_svg
@@ -37,6 +38,7 @@ NOTHING = "background"
 def evaluate_boxes(request: Request) -> EvaluationReport:
     """Score and measure; what can be wrong with the data is found before the model is loaded."""
     unreadable = Unreadable(request.policy.evaluate.max_unreadable)
+    check_only(request.policy.explain.chosen, ())
     looked = look(request, unreadable)
     with request.model() as (model, folder):
         facts = request.facts(model, folder).model_copy(update={"runtime_reason": RUNTIME_REASON})
@@ -56,7 +58,7 @@ def evaluate_boxes(request: Request) -> EvaluationReport:
         *of_detector(pictures, numbers, request.policy.evaluate.score_threshold, detector.size),
         *_of_answers([one.detections for one in probe], alone, together=detector.size is not None),
     ]
-    report = boxes_report(request, boxes, unreadable, facts)
+    report = boxes_report(request, boxes, unreadable, facts, looked, detector.first_class)
     return report.model_copy(update={"speed": speed, "findings": (*report.findings, *findings)})
 
 
@@ -98,8 +100,19 @@ def score(request: Request) -> Boxes:
         return looked.score(request, Detector(model, request.preprocessing(folder)), unreadable)
 
 
-def boxes_report(request: Request, boxes: Boxes, unreadable: Unreadable, model: ModelFacts) -> EvaluationReport:
-    """Measure, and write evaluation.json, predictions.parquet and the plots beside the report that is returned."""
+def boxes_report(
+    request: Request, boxes: Boxes, unreadable: Unreadable, model: ModelFacts, looked: Looked, first_class: int
+) -> EvaluationReport:
+    """Measure, choose what to explain, and write all files beside the report that is returned.
+
+    Args:
+        request: the job.
+        boxes: the pictures and what was found in them.
+        unreadable: those that could not be read.
+        model: who was asked.
+        looked: where the pictures lie.
+        first_class: what the model's format calls the first class.
+    """
     pictures, numbers, labels = boxes
     asked, outputs = request.policy.evaluate, request.outputs
     truth, found = in_columns(pictures, numbers)
@@ -110,6 +123,8 @@ def boxes_report(request: Request, boxes: Boxes, unreadable: Unreadable, model: 
         metrics, per_class = estimates.metrics()
         counts, counts_per_class = counts_of(matches, labels, asked.score_threshold)
     comparison, of_comparison = compare_boxes(request, model.archive_sha256, truth, found, boxes, estimates, score)
+    paths = {one.annotated.file: one.path for one in looked.listed}
+    explain = explain_pictures(request, pictures, (numbers, labels, first_class), errors, paths)
     outputs.table("predictions.parquet", [predictions(pictures, numbers, labels, errors)])
     outputs.json("evaluation.json", model_quality.detection(*estimates))
     confusion = ConfusionMatrix(
@@ -133,7 +148,8 @@ def boxes_report(request: Request, boxes: Boxes, unreadable: Unreadable, model: 
             unreadable_names=tuple(unreadable.named),
             sha256=_fingerprint(pictures, labels),
         ),
-        findings=(*of_comparison, *_of_data(pictures, labels), *_of_explanation(request.policy)),
+        findings=(*of_comparison, *_of_data(pictures, labels)),
+        explain=explain,
         plots=plots,
         seconds=dict(request.seconds),
     )
@@ -213,12 +229,3 @@ def _of_data(pictures: Sequence[ScoredPicture], labels: Sequence[str]) -> Iterat
     counts = [Counter(labels[place] for place in one.objects.classes) for one in pictures]
     holds = np.array([", ".join(f"{n} {label}" for label, n in sorted(of.items())) or "nothing" for of in counts])
     yield from checks.of_data(fingerprints, holds, lambda place: pictures[place].file, "images")
-
-
-def _of_explanation(policy: Policy) -> Iterator[Finding]:
-    if policy.explain.chosen.samples or policy.explain.representative.samples:
-        text = (
-            "Detections cannot be explained yet, so no picture was chosen for it. predictions.parquet says how many "
-            "objects were missed, confused and falsely found in each."
-        )
-        yield Finding(severity="info", title="Nothing is explained", text=text)

@@ -33,11 +33,12 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         raise ValueError(f"run {run.id} has no policy, so nothing to explain")
     asked, model = run.policy.explain, run.policy.model
     images = explain.kind == "images"
+    objects = run.policy.task == "object_detection"
     config: dict[str, Any] = {
         "version": "1.0",
         "dataset_type": "application/x-image" if images else "text/csv",
         "methods": {
-            "shap": shap_of_images(asked) if images else shap_of_rows(asked, explain),
+            "shap": shap_of_images(asked, objects=objects) if images else shap_of_rows(asked, explain),
             "report": {"name": "report", "title": f"{run.model}: run {run.id}"},
         },
         "predictor": {
@@ -46,6 +47,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
             "label_headers": list(explain.label_headers),
         },
     }
+    if objects:
+        config["probability_threshold"] = float(run.policy.evaluate.score_threshold)
     if not images:
         if asked.pdp:
             config["methods"]["pdp"] = {"features": list(asked.pdp), "grid_resolution": GRID_RESOLUTION}
@@ -136,7 +139,7 @@ def baseline_rows(rows: Sequence[Any] | str, names: Sequence[str]) -> list[list[
     return ordered
 
 
-def shap_of_images(asked: Explain) -> dict[str, Any]:
+def shap_of_images(asked: Explain, *, objects: bool) -> dict[str, Any]:
     """A colour as the baseline is ours alone; without one both engines take white noise."""
     compactness = float(asked.segment_compactness)
     shap: dict[str, Any] = {
@@ -146,13 +149,19 @@ def shap_of_images(asked: Explain) -> dict[str, Any]:
         "save_local_shap_values": True,
         "seed": asked.seed,
         "image_config": {
-            "model_type": "IMAGE_CLASSIFICATION",
+            "model_type": "OBJECT_DETECTION" if objects else "IMAGE_CLASSIFICATION",
             "num_segments": asked.num_segments,
             # AWS's schema refuses 5.0, though its guide suggests 0.01.
             "segment_compactness": int(compactness) if compactness.is_integer() else compactness,
             "feature_extraction_method": "segmentation",
         },
     }
+    if objects:
+        shap["image_config"] |= {
+            "max_objects": asked.max_objects,
+            "iou_threshold": float(asked.iou_threshold),  # AWS's schema refuses integers
+            "context": float(asked.context),
+        }
     if asked.baseline is not None and not isinstance(asked.baseline, (Clusters, str)):
         shap["baseline"] = [list(row) for row in asked.baseline]
     return shap

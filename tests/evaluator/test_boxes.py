@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from assay.evaluation import Tensor
+from assay.evaluation import ExplainSample, ExplainSamples, Tensor
 from assay.policy import read_policy
 from assay.run import Champion
 from assay.verdict import judge
@@ -687,12 +687,66 @@ def test_a_champion_of_other_classes_is_not_compared(
     assert comparison.refused == ("the champion finds RBC, WBC, Platelets, Eosinophil, this model RBC, WBC, Platelets")
 
 
-def test_what_cannot_be_explained_yet_is_said(job: Job, drawn: Drawn, give_detector: GiveDetector) -> None:
+EXPLAINED = {**CELLS, "explain": {"chosen": {"samples": 3}}}
+
+
+def samples_of(job: Job) -> list[ExplainSample]:
+    text = (job.output / "explain/samples.json").read_text()
+    return list(ExplainSamples.model_validate_json(text).samples)
+
+
+def test_pictures_with_mistakes_are_chosen_first_and_then_unsure_ones(
+    job: Job, drawn: Drawn, give_detector: GiveDetector
+) -> None:
+    drawn.picture("worse.png", [("RBC", A, 0.9)], [("WBC", A), ("WBC", B), ("Platelets", C)])
+    drawn.picture("unsure.png", [("RBC", A, 0.52)], [("RBC", A)])
+    drawn.annotate()
     give_detector()
-    assert job.run({**CELLS, "explain": {"max_objects": 3, "context": 1.0}}) == 0
-    (finding,) = job.report.findings
-    assert (finding.severity, finding.title) == ("info", "Nothing is explained")
-    assert not (job.output / "explain").exists()
+    assert job.run({**EXPLAINED, "explain": {"chosen": {"samples": 6}}}) == 0
+    samples = samples_of(job)
+    assert [sample.id for sample in samples] == [
+        "worse.png",
+        "missed.png",
+        "confused.png",
+        "empty.png",
+        "unsure.png",
+        "right.png",
+    ]
+    assert [sample.reason for sample in samples] == [
+        "mistake: 2 missed, 1 taken for another class",
+        "mistake: 1 missed",
+        "mistake: 1 taken for another class",
+        "mistake: 1 found where nothing is",
+        "unsure: a score of 0.52, and 0.5 counts",
+        "unsure: a score of 0.80, and 0.5 counts",
+    ]
+    assert (samples[1].true, samples[1].predicted) == ("1 Platelets, 1 RBC", "1 RBC (1 missed)")
+    assert samples[3].true == "nothing"
+    assert samples[-1].true == samples[-1].predicted == "1 RBC, 1 WBC"
+    assert samples[0].fingerprint == next(row["fingerprint"] for row in job.predictions if row["id"] == "worse.png")
+    for sample in samples:
+        assert sample.file is not None
+        copied = (job.output / "explain/images" / sample.file).read_bytes()
+        assert copied == (job.input("dataset") / sample.id).read_bytes()
+    explain = job.report.explain
+    assert explain is not None
+    assert (explain.kind, explain.samples, explain.label_headers) == ("images", 6, ("RBC", "WBC", "Platelets"))
+
+
+def test_label_headers_have_a_name_for_each_number_that_a_class_may_have(
+    job: Job, drawn: Drawn, give_detector: GiveDetector
+) -> None:
+    numbers = np.array([0, 2, 3, 5])
+    give_detector(changed("detection_classes", lambda classes: numbers[classes.astype(int)]))
+    assert job.run({**with_data(labels={2: "RBC", 3: "WBC", 5: "Platelets"}), "explain": EXPLAINED["explain"]}) == 0
+    assert job.report.explain is not None
+    assert job.report.explain.label_headers == ("class 1", "RBC", "WBC", "class 4", "Platelets")
+
+
+def test_boxes_have_no_columns_to_choose_by(job: Job, drawn: Drawn, give_detector: GiveDetector) -> None:
+    give_detector()
+    assert job.run({**CELLS, "explain": {"chosen": {"only": {"lab": "A"}}}}) == 1
+    assert "explain.chosen.only: no column 'lab'" in job.message
 
 
 # Real models

@@ -303,3 +303,28 @@ def test_images_have_a_bounded_number_of_coalitions_and_an_integer_compactness()
     shap = config(IMAGES)["methods"]["shap"]
     assert shap["num_samples"] == 500
     assert type(shap["image_config"]["segment_compactness"]) is int
+
+
+def test_a_detectors_explanation_says_which_objects_and_how_much_around_them() -> None:
+    content: dict[str, Any] = {
+        "task": "object_detection",
+        "data": {"source": "x/", "annotations": "boxes.csv"},
+        "evaluate": {"score_threshold": 0.6},
+        "explain": {"max_objects": 5, "context": 0, "iou_threshold": 1},
+    }
+    run = Run.model_validate(
+        {
+            "id": "r" * 20,
+            "model": "cells",
+            "upload": {"bucket": BUCKET, "key": "k"},
+            "opened_at": "2026-01-01T00:00:00Z",
+            "policy": read_policy(content),
+        }
+    )
+    found = analysis_config(run, IMAGES, "a-model", ExplanationSettings.from_environment(ENVIRONMENT))
+    image_config = found["methods"]["shap"]["image_config"]
+    assert image_config["model_type"] == "OBJECT_DETECTION"
+    assert (image_config["max_objects"], image_config["context"], image_config["iou_threshold"]) == (5, 0.0, 1.0)
+    assert [type(image_config[key]) for key in ("context", "iou_threshold")] == [float, float]  # AWS's schema wants it
+    assert found["probability_threshold"] == 0.6
+    assert "max_objects" not in config(IMAGES)["methods"]["shap"]["image_config"]
