@@ -28,6 +28,13 @@ DatasetType = Literal[
     "application/sagemakercapturejson",
 ]
 IMAGES: DatasetType = "application/x-image"
+KINDS: dict[DatasetType, Literal["CSV", "JSON Lines", "JSON", "Parquet"]] = {
+    "text/csv": "CSV",
+    "application/jsonlines": "JSON Lines",
+    "application/json": "JSON",
+    "application/x-parquet": "Parquet",
+}
+"""The kinds of rows, as people call them."""
 
 
 def _lower(value: object) -> object:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.policy import Data
-from explainer.analysis_config import AnalysisConfig, Shap
+from explainer.analysis_config import KINDS, AnalysisConfig, Shap
 from explainer.coding import Columns
-from explainer.table import HEADERS_DO_NOT_MATCH, KINDS, NOT_A_NUMBER, Table, data_files, in_clarifys_words
+from explainer.table import HEADERS_DO_NOT_MATCH, NOT_A_NUMBER, Table, data_files, in_clarifys_words
 from model.table_files import open_file
 from model.tables import Table as TypedTable
 

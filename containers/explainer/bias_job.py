@@ -14,9 +14,9 @@ from assay.policy import Data
 from bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING
 from bias.report import Measured, Rows, after_training, before_training
 from bias.selection import Kind, Selection, as_numbers, equal_to, kind_of, selections, within
-from explainer.analysis_config import AnalysisConfig, Facet
+from explainer.analysis_config import KINDS, AnalysisConfig, Facet
 from explainer.request import Request
-from explainer.table import KINDS, Table, column_name, data_files, in_clarifys_words
+from explainer.table import Table, column_name, data_files, in_clarifys_words
 from model.table_files import open_file
 from model.tables import Table as TypedTable
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.errors import NotYet
-from explainer.analysis_config import IMAGES, AnalysisConfig, Shap
-from explainer.table import KINDS
+from explainer.analysis_config import IMAGES, KINDS, AnalysisConfig, Shap
 
 DATASET_TYPES = (*KINDS, IMAGES)
 ANALYSES = ("shap", "pdp", "pre_training_bias", "post_training_bias")

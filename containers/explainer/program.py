@@ -5,9 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from explainer.analysis_config import IMAGES
-from explainer.images_job import explain_images
 from explainer.request import read_request
-from explainer.rows_job import explain_rows
 from job.folders import Folders
 from job.program import run_program
 from job.progress import Progress
@@ -25,7 +23,12 @@ def explain(folders: Folders, progress: Progress) -> None:
     """
     request = read_request(folders, progress)
     request.shap_folder.mkdir(parents=True, exist_ok=True)
+    # only now, and only what this job needs: a mistake in the configuration is told in half the time
     if request.config.dataset_type == IMAGES:
+        from explainer.images_job import explain_images
+
         explain_images(request)
     else:
+        from explainer.rows_job import explain_rows
+
         explain_rows(request)

@@ -13,20 +13,13 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData, BadPolicy
 from assay.policy import ColumnType, Data
-from explainer.analysis_config import AnalysisConfig, DatasetType
+from explainer.analysis_config import KINDS, AnalysisConfig
 from model.table_files import Kind, TableFile, open_file
 from model.tables import Table as TypedTable
 
 NO_FEATURES = "Data must contain features."
 HEADERS_DO_NOT_MATCH = "Headers in config do not match with the number of columns in the dataset."
 NOT_A_NUMBER = "Could not convert string to float."
-
-KINDS: dict[DatasetType, Kind] = {
-    "text/csv": "CSV",
-    "application/jsonlines": "JSON Lines",
-    "application/json": "JSON",
-    "application/x-parquet": "Parquet",
-}
 
 
 @dataclass(frozen=True)
