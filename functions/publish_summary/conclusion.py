@@ -12,9 +12,11 @@ from assay.run import Champion
 from assay.summary import Change, Flips, JobTime, Mistake, OfChampion, Summary
 from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
+from publish_summary.costs import NO_PRICES, Prices, costs
 from publish_summary.evidence import Evidence, Explained
 from publish_summary.headline import headline
 from publish_summary.importance import global_importance
+from publish_summary.mending import commands_that_mend
 
 MOST_CHANGES = 50
 MOST_FLIPS = 20
@@ -27,23 +29,27 @@ MOST_REASONS = 5
 """Features that are named for one mistake."""
 
 
-def conclude(evidence: Evidence) -> Summary:
+def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
     """How the run ended."""
     run, report = evidence.run, evidence.report
     judgement = Judgement(verdict="error")
     if evidence.failure is None and report is not None and run.policy is not None:
         judgement = judge(run.policy.gates, report, evidence.champion)
+    jobs = tuple(job_time(stage, job) for stage, job in evidence.jobs)
     summary = Summary(
         run=run.id,
         model=run.model,
+        task=None if run.policy is None else run.policy.task,
         upload=run.upload,
         uploaded_at=None if run.archive is None else run.archive.uploaded_at,
         verdict=judgement.verdict,
         headline="",
         failure=evidence.failure,
+        to_mend=commands_that_mend(evidence.failure, run.model, run.upload),
         gates=judgement.gates,
         champion=None if run.champion is None else run.champion.run,
-        jobs=tuple(job_time(stage, job) for stage, job in evidence.jobs),
+        jobs=jobs,
+        costs=costs(jobs, evidence.champion_jobs, evidence.region, prices),
     )
     if report is not None:
         summary = summary.model_copy(

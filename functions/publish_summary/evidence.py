@@ -15,7 +15,8 @@ from assay.explanation import AnalysisReport
 from assay.failure import Failure
 from assay.layout import RunFolder
 from assay.names import Stage
-from assay.run import Run, RunState
+from assay.run import Champion, Run, RunState
+from assay.summary import JobTime, Summary
 from assay_aws.jobs import DescribedJob, describe_job
 from assay_aws.run_store import RunStore, failure_of
 from publish_summary.importance import LocalValues
@@ -61,6 +62,13 @@ class Evidence:
     """With samples alone where their explanation failed."""
     champion_explained: Explained | None = None
     explanation_failure: Failure | None = None
+    champion_jobs: tuple[JobTime, ...] = ()
+    """Of the run that was champion when this one was opened."""
+
+    @property
+    def region(self) -> str:
+        """Where the jobs ran; empty where none did."""
+        return next((job.region for _, job in self.jobs), "")
 
 
 def gather(store: RunStore, prefix: str) -> Evidence | None:
@@ -85,7 +93,8 @@ def gather(store: RunStore, prefix: str) -> Evidence | None:
     except JobFailed as error:
         return Evidence(run, state, jobs, failure_of(error))
     champion = None if run.champion is None else store.read_record(run.champion.folder.report, EvaluationReport)
-    evaluated = Evidence(run, state, jobs, report=report, champion=champion)
+    theirs = _jobs_of(store, run.champion)
+    evaluated = Evidence(run, state, jobs, report=report, champion=champion, champion_jobs=theirs)
     if samples is None:
         return evaluated
     return _with_explanation(store, prefix, evaluated, report, Explained(run.folder, samples))
@@ -114,6 +123,15 @@ def _with_explanation(
         champion_explained=_champion_explained(store, evaluated),
         explanation_failure=failure,
     )
+
+
+def _jobs_of(store: RunStore, champion: Champion | None) -> tuple[JobTime, ...]:
+    """None where there is no champion, or its summary cannot be read any more."""
+    try:
+        summary = None if champion is None else store.read_record(champion.folder.summary_json, Summary)
+    except ValidationError:
+        return ()
+    return () if summary is None else summary.jobs
 
 
 def _champion_explained(store: RunStore, evaluated: Evidence) -> Explained | None:

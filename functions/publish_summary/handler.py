@@ -10,9 +10,11 @@ from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from assay.outcome import RunFinished
 from assay.summary import Summary
 from assay_aws.champions import crown
 from assay_aws.claims import do_once
+from assay_aws.event_bus import put
 from assay_aws.jobs import delete_model
 from assay_aws.run_store import RunStore, close_active
 from assay_aws.settings import SummarySettings
@@ -20,8 +22,11 @@ from assay_aws.step_queue import active_run_of, each_event
 from assay_aws.topic import publish
 from assay_aws.waiting import wake_oldest
 from publish_summary.conclusion import challenger, conclude
+from publish_summary.costs import known_prices
 from publish_summary.evidence import Evidence, gather
+from publish_summary.junit import junit
 from publish_summary.notice import notice
+from publish_summary.outcome import outcome
 from publish_summary.page import markdown, page
 
 logger = Logger()
@@ -46,9 +51,10 @@ def publish_summary(event: dict[str, Any]) -> None:
     if evidence is None:
         logger.info("the run has not come to its end")
         return
-    summary = conclude(evidence)
+    summary = conclude(evidence, known_prices())
     store.write(folder.summary_json, summary.to_json(), "application/json")
     store.write(folder.summary_md, markdown(summary, bucket), "text/markdown; charset=utf-8")
+    store.write(folder.junit_xml, junit(summary), "application/xml")
     store.write(folder.summary_html, page(summary, evidence.report, store), "text/html; charset=utf-8")
     first = evidence.state.progress != "ended"
     state = store.change(lambda state: state.ended())
@@ -57,14 +63,25 @@ def publish_summary(event: dict[str, Any]) -> None:
         crown(bucket, candidate)
     if state.serving_model is not None:
         delete_model(state.serving_model)
-    told = notice(summary, bucket)
-    if not do_once(store, "notice", lambda: publish(settings.topic_arn, told.subject, told.message, told.attributes)):
+    if not announce(store, summary, settings.topic_arn):
         return  # another invocation is at it; if it dies, the sweep comes back here
     if first:
         logger.info("run ended", verdict=summary.verdict, headline=summary.headline)
         count_ended(evidence, summary)
     close_active(bucket, folder.run)
     wake_oldest(settings)
+
+
+def announce(store: RunStore, summary: Summary, topic_arn: str) -> bool:
+    """Tell programs, then people, each once; False while another invocation is at one of them.
+
+    The event goes first: a topic that somebody deleted must not hold up a pipeline.
+    """
+    found = outcome(summary, store.bucket)
+    told = notice(summary, found, store.bucket)
+    return do_once(store, "event", lambda: put(RunFinished(detail=found))) and do_once(
+        store, "notice", lambda: publish(topic_arn, told.subject, told.message, told.attributes)
+    )
 
 
 def count_ended(evidence: Evidence, summary: Summary) -> None:

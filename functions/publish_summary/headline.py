@@ -8,6 +8,8 @@ from assay.summary import Change, Flips, Summary
 from assay.verdict import GateOutcome, Scope
 
 MOST_DROPS = 3
+TEXT_MAX = 1_000
+"""Characters of a sentence, or a name, in what is sent."""
 SURE_FROM = 0.05
 """The p value below which a difference is not put down to chance."""
 
@@ -111,3 +113,11 @@ def count(number: int, noun: str) -> str:
 
 def one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def is_long(text: str) -> bool:
+    return len(text) > TEXT_MAX
+
+
+def shortened(text: str) -> str:
+    return text[: TEXT_MAX - 1] + "…" if is_long(text) else text

@@ -1,43 +1,71 @@
-"""The notice that subscribers get: a pure function of the summary."""
+"""The notice that subscribers get: a pure function of the summary. People get a text, programs the outcome as JSON."""
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from urllib.parse import quote
 
 from assay.layout import RunFolder
-from assay.summary import Change, Summary
+from assay.outcome import Outcome
+from assay.summary import Change, Costs, Spent, Summary
 from assay.verdict import GateOutcome
-from publish_summary.headline import briefly, flips_in_words, name_of, number, one_line
+from publish_summary.headline import briefly, flips_in_words, name_of, number, one_line, shortened
 
 SUBJECT_MAX = 99  # SNS wants fewer than 100 ASCII characters
-MESSAGE_MAX = 200_000  # bytes; SNS allows 256 KiB, attributes included
+TEXT_MAX = 16_000  # bytes of what people get; with four times an outcome far below SNS's 256 KiB
 ATTRIBUTE_MAX = 256  # characters of an attribute, far below SNS's limit: filters compare whole values
-MOST = 10  # lines of each list
+MOST = 5  # lines of each list
 CLASSES_TOGETHER = 3  # that passed the same gate, from which on they share a line
+PROGRAMS = ("sqs", "lambda", "http", "https")
+"""The protocols by which programs subscribe."""
 
 
 @dataclass(frozen=True)
 class Notice:
     subject: str
-    message: str
+    text: str
+    """For people."""
+    outcome: str
+    """For programs: JSON."""
     attributes: dict[str, str]
 
+    @property
+    def message(self) -> str:
+        """A body for each protocol, as SNS takes them with the message structure `json`."""
+        bodies = {"default": self.text, **dict.fromkeys(PROGRAMS, self.outcome)}
+        return json.dumps(bodies, ensure_ascii=False)
 
-def notice(summary: Summary, bucket: str) -> Notice:
-    message = "\n\n".join("\n".join(part) for part in parts(summary, bucket) if part) + "\n"
+
+def notice(summary: Summary, outcome: Outcome, bucket: str) -> Notice:
     return Notice(
         subject=subject(summary),
-        message=cut(printable(message), MESSAGE_MAX),
-        attributes={
-            "verdict": summary.verdict,
-            "model": printable(summary.model)[:ATTRIBUTE_MAX],
-            "run": summary.run,
-        },
+        text=text(summary, bucket),
+        outcome=outcome.as_message(),
+        attributes=attributes(outcome),
     )
+
+
+def attributes(outcome: Outcome) -> dict[str, str]:
+    """What a subscription's filter policy may ask about. A run without a policy has no task."""
+    task = {} if outcome.task is None else {"task": outcome.task}
+    return {
+        "verdict": outcome.verdict,
+        "severity": outcome.severity,
+        "model": printable(outcome.model)[:ATTRIBUTE_MAX],
+        **task,
+        "run": outcome.run,
+        "schema_version": str(outcome.schema_version),
+    }
+
+
+def text(summary: Summary, bucket: str) -> str:
+    """What a person reads, the verdict first, where a mail program shows it beside the subject."""
+    *told, last = ("\n".join(part) for part in parts(summary, bucket) if part)
+    return cut(printable("\n\n".join(told)), TEXT_MAX) + "\n\n" + printable(last) + "\n"
 
 
 def subject(summary: Summary) -> str:
@@ -57,9 +85,11 @@ def ascii_of(text: str) -> str:
 
 
 def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
-    yield [f"{summary.verdict.upper()}: {summary.headline}"]
+    yield [f"{summary.verdict.upper()}: {shortened(summary.headline)}"]
+    if summary.to_mend:
+        yield ["To mend it, with the data that it is to be judged on for test-data/", *indented(summary.to_mend)]
     if summary.failure is not None and summary.failure.details:
-        yield listed("Details", [f"  {one_line(line)}" for line in summary.failure.details])
+        yield listed("Details", indented(summary.failure.details))
     if summary.gates:
         yield listed("What decided it", list(gate_lines(failing_first(summary.gates))))
     if beside := list(beside_the_champion(summary)):
@@ -73,12 +103,16 @@ def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
     yield links(summary, bucket)
 
 
+def indented(lines: Sequence[str]) -> list[str]:
+    return [f"  {one_line(line)}" for line in lines]
+
+
 def listed(title: str, lines: list[str]) -> list[str]:
     more = [f"  and {len(lines) - MOST} more"] if len(lines) > MOST else []
     return [title, *lines[:MOST], *more]
 
 
-def failing_first(gates: tuple[GateOutcome, ...]) -> list[GateOutcome]:
+def failing_first(gates: Sequence[GateOutcome]) -> list[GateOutcome]:
     order = ("fail", "inconclusive", "warn", "pass")
     return sorted(gates, key=lambda gate: order.index(gate.counts_as))
 
@@ -134,8 +168,39 @@ def facts(summary: Summary) -> list[str]:
         lines.append(f"Samples      {summary.rows:,}")
     why = "" if summary.explanation_failure is None else f": {one_line(summary.explanation_failure)}"
     lines.append(f"Explanation  {summary.explanation}{why}")
+    if summary.costs is not None:
+        lines.append(f"Jobs         {costs_in_words(summary.costs)}")
     lines.append(f"Run          {summary.run}")
     return lines
+
+
+def costs_in_words(costs: Costs) -> str:
+    """`12 min, $0.046 (evaluation $0.031, explanation $0.015); the champion's run 11 min, $0.042`."""
+    stages = (("evaluation", costs.evaluation), ("explanation", costs.explanation))
+    each = [f"{stage} {dollars(spent.usd)}" for stage, spent in stages if spent is not None and spent.usd is not None]
+    total = spent_in_words(costs.total) + (f" ({', '.join(each)})" if len(each) > 1 else "")
+    unknown = f"; no price is known of {' and '.join(costs.unpriced)}" if costs.unpriced else ""
+    before = "" if costs.champion is None else f"; the champion's run {spent_in_words(costs.champion)}"
+    return total + before + unknown
+
+
+def spent_in_words(spent: Spent) -> str:
+    return duration(spent.seconds) + ("" if spent.usd is None else f", {dollars(spent.usd)}")
+
+
+def duration(seconds: float) -> str:
+    """`45 s`, `12 min`, `3 h 20 min`."""
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def dollars(usd: float | None) -> str:
+    """To a tenth of a cent below a dollar; a small sum is never said to be nothing."""
+    if usd is None:
+        return "-"
+    return "below $0.001" if 0 < usd < 0.001 else f"${usd:.3f}" if usd < 1 else f"${usd:,.2f}"
 
 
 def links(summary: Summary, bucket: str) -> list[str]:
@@ -156,4 +221,4 @@ def cut(text: str, most: int) -> str:
     raw = text.encode()
     if len(raw) <= most:
         return text
-    return raw[:most].decode("utf-8", "ignore").rsplit("\n", 1)[0] + "\n(cut: the report has the rest)\n"
+    return raw[:most].decode("utf-8", "ignore").rsplit("\n", 1)[0] + "\n(cut: the report has the rest)"

@@ -14,6 +14,7 @@ from botocore.awsrequest import AWSPreparedRequest
 from moto import mock_aws
 from moto.core.botocore_stubber import BotocoreStubber
 from moto.core.exceptions import JsonRESTError
+from moto.sns.models import sns_backends
 
 from assay.evaluation import (
     DataFacts,
@@ -30,6 +31,7 @@ from assay.names import model_name, run_id
 from assay.run import Champion, Run, RunState
 from assay_aws import clients
 from assay_local.moto_corrections import atomic_conditional_writes, processing_jobs, unique_models
+from assay_local.notices import mail
 
 # Powertools reads these at import, when Lambda has them.
 os.environ |= {"POWERTOOLS_METRICS_NAMESPACE": "Assay", "POWERTOOLS_SERVICE_NAME": "assay"}
@@ -148,6 +150,15 @@ class Aws:
         """Takes what the topic's subscriber got."""
         return self._take(self.sqs.get_queue_url(QueueName="subscriber")["QueueUrl"])
 
+    def mails(self) -> list[str]:
+        """What was sent to people by e-mail, oldest first."""
+        topic = sns_backends[ACCOUNT]["us-east-1"].topics[ENVIRONMENT["TOPIC_ARN"]]
+        return [mail(sent) for _, sent, *_ in topic.sent_notifications]
+
+    def finished(self) -> list[Json]:
+        """Takes the bus's events of runs that have finished, as a rule delivers them."""
+        return self._take(self.sqs.get_queue_url(QueueName="pipeline")["QueueUrl"])
+
     def _take(self, url: str) -> list[Json]:
         found = []
         while messages := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
@@ -179,6 +190,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
             made.sqs.create_queue(QueueName=f"assay-{queue}")
         topic = made.sns.create_topic(Name="assay-verdicts")["TopicArn"]
         made.sqs.create_queue(QueueName="subscriber")
+        made.sqs.create_queue(QueueName="pipeline")
+        pattern = {"source": ["assay"], "detail-type": ["Assay Run Finished"]}
+        clients.events().put_rule(Name="finished", EventPattern=json.dumps(pattern))
+        queue = f"arn:aws:sqs:us-east-1:{ACCOUNT}:pipeline"
+        clients.events().put_targets(Rule="finished", Targets=[{"Id": "pipeline", "Arn": queue}])
         made.sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=f"arn:aws:sqs:us-east-1:{ACCOUNT}:subscriber")
         yield made
 

@@ -11,7 +11,8 @@ from assay.policy import Gate
 from assay.summary import Change, Flips, Mistake, Summary
 from assay.verdict import GateOutcome
 from publish_summary.headline import headline
-from publish_summary.notice import MESSAGE_MAX, notice
+from publish_summary.notice import TEXT_MAX, Notice, notice, text
+from publish_summary.outcome import outcome
 
 RUN = "r" * 20
 
@@ -88,9 +89,11 @@ def summary(verdict: str, model: str = "digits", **fields: Any) -> Summary:
 )
 def test_the_headline_says_how_it_ended_and_why(made: Summary, said: str) -> None:
     assert made.headline == said
-    told = notice(made, "b")
-    assert told.message.startswith(f"{made.verdict.upper()}: {said}\n")
-    assert told.attributes == {"verdict": made.verdict, "model": "digits", "run": RUN}
+    assert text(made, "b").startswith(f"{made.verdict.upper()}: {said}\n")
+
+
+def told_of(made: Summary) -> Notice:
+    return notice(made, outcome(made, "b"), "b")
 
 
 def change(of: str | None, champion: float, value: float, better: bool = False) -> Change:
@@ -117,19 +120,16 @@ def test_what_may_be_chance_is_said_so_and_is_no_drop() -> None:
     flips = Flips(samples=100, mended=1, broken=1, mcnemar_p=1.0)
     made = summary("fail", gates=(FAILED,), changes=(sure, low), flips=flips)
     assert made.headline.endswith("; worst: recall where sex=f 0.9 → 0.5)")
-    assert (
-        """Beside the champion
+    assert """Beside the champion
   1 sample mended and 1 broken of 100: which may well be chance (McNemar's test, p = 1)
   recall where sex=f: 0.9 → 0.5, worse by -0.5 to -0.3
   recall of 3: 0.9 → 0.8, worse by -0.2 to +0.05, which may be chance
-"""
-        in notice(made, "b").message
-    )
+""" in text(made, "b")
 
 
 def test_a_champion_that_was_not_compared_with_is_said() -> None:
     made = summary("not judged", not_compared="it is the champion's own archive")
-    assert "Beside the champion\n  it is the champion's own archive\n" in notice(made, "b").message
+    assert "Beside the champion\n  it is the champion's own archive\n" in text(made, "b")
 
 
 def test_the_message_lists_what_decided_it() -> None:
@@ -146,7 +146,7 @@ def test_the_message_lists_what_decided_it() -> None:
         rows=1297,
         explanation="done",
     )
-    assert notice(made, "b").message.split("\n\n", 1)[1] == (
+    assert text(made, "b").split("\n\n", 1)[1] == (
         """What decided it
   [fail] accuracy is 0.5, must be at least 0.9
   [inconclusive, counts as warn] accuracy is 0.9 (0.8 to 0.95), must be at least 0.9: 60 samples do not
@@ -190,7 +190,7 @@ def test_classes_that_passed_the_same_gate_share_a_line() -> None:
         for of, value in recalls.items()
         for result in ["pass" if value >= 0.7 else "fail"]
     ]
-    said = notice(summary("fail", gates=tuple(gates)), "b").message
+    said = text(summary("fail", gates=tuple(gates)), "b")
     assert said.split("\n\n")[1] == (
         "What decided it\n"
         "  [fail] recall of four is 0.2, must be at least 0.7\n"
@@ -202,7 +202,7 @@ def test_details_a_request_and_a_failed_explanation_are_told() -> None:
     failure = Failure(error="BadPolicy", message="two problems", details=("a: missing", "b: unknown"))
     made = summary("error", failure=failure, explanation="failed", explanation_failure="out of\nmemory")
     upload = made.upload.model_copy(update={"version": "", "request": "ticket 7"})
-    said = notice(made.model_copy(update={"upload": upload}), "b").message
+    said = text(made.model_copy(update={"upload": upload}), "b")
     assert "Details\n  a: missing\n  b: unknown\n" in said
     assert "Archive      s3://b/models/digits/model.tar.gz\nRequest      ticket 7\n" in said
     assert "Explanation  failed: out of memory\n" in said
@@ -210,32 +210,33 @@ def test_details_a_request_and_a_failed_explanation_are_told() -> None:
 
 def test_long_lists_are_cut_with_their_number() -> None:
     many = tuple(Mistake(id=f"{n}.png", true="3", predicted="8", reason="mistake") for n in range(25))
-    said = notice(summary("pass", gates=(PASSED,), mistakes=many), "b").message
-    assert "  9.png: mistake\n  and 15 more\n" in said
+    said = text(summary("pass", gates=(PASSED,), mistakes=many), "b")
+    assert "  4.png: mistake\n  and 20 more\n" in said
 
 
 @pytest.mark.parametrize("model", ["a\nb", "\u202eevil\u202c", "x" * 300, "größe→ü", "模型"])
 def test_a_subject_is_short_ascii_on_one_line_whatever_the_model_is_called(model: str) -> None:
-    told = notice(summary("pass", model, gates=(PASSED,)), "b")
+    told = told_of(summary("pass", model, gates=(PASSED,)))
     assert told.subject.startswith("PASS: ")
     assert 0 < len(told.subject) <= 99
     assert told.subject.isascii()
     assert told.subject.isprintable()
-    assert all(c == "\n" or c.isprintable() for c in told.message)
+    assert all(c == "\n" or c.isprintable() for c in told.text)
     assert len(told.attributes["model"]) <= 256
 
 
 def test_a_subject_names_the_gates_that_decided_as_many_as_it_has_room_for() -> None:
-    assert notice(summary("fail", gates=(PASSED, FAILED)), "b").subject == "FAIL: digits: accuracy 0.5 (at least 0.9)"
-    many = notice(summary("fail", gates=(FAILED,) * 5), "b").subject
+    assert told_of(summary("fail", gates=(PASSED, FAILED))).subject == "FAIL: digits: accuracy 0.5 (at least 0.9)"
+    many = told_of(summary("fail", gates=(FAILED,) * 5)).subject
     assert many == "FAIL: digits: accuracy 0.5 (at least 0.9), accuracy 0.5 (at least 0.9) and 3 more"
-    long = notice(summary("fail", "x" * 300, gates=(FAILED,)), "b").subject
+    long = told_of(summary("fail", "x" * 300, gates=(FAILED,))).subject
     assert long.startswith("FAIL: xxx")
     assert len(long) == 99
 
 
-def test_a_message_of_two_megabytes_is_cut_and_says_so() -> None:
-    failure = Failure(error="BadModel", message="ü" * (1 << 20))
-    told = notice(summary("error", failure=failure), "b")
-    assert len(told.message.encode()) <= MESSAGE_MAX + 100
-    assert told.message.endswith("(cut: the report has the rest)\n")
+def test_a_message_of_two_megabytes_is_cut_with_a_link() -> None:
+    failure = Failure(error="BadModel", message="ü" * (1 << 20), details=("ö" * (1 << 20),))
+    told = told_of(summary("error", failure=failure))
+    assert len(told.text.encode()) <= TEXT_MAX + 2000
+    assert "…\n\nDetails\n(cut: the report has the rest)\n\nReport       s3://b/runs/digits/" in told.text
+    assert len(told.message.encode()) < 256 << 10

@@ -8,6 +8,7 @@ import pytest
 from assay.errors import BadModel
 from assay.evaluation import Comparison, Difference, Explainable, ExplainSamples, Flip, Metric, Slice
 from assay.layout import champion_key
+from assay.outcome import Outcome
 from assay.run import Champion
 from assay.summary import Summary
 from assay_aws.run_store import RunStore
@@ -85,7 +86,18 @@ def test_a_run_that_passed_is_summed_up_announced_and_crowned(aws: Aws) -> None:
     assert [job.stage for job in found.jobs] == ["evaluation", "explanation"]
     (notice,) = aws.notices()
     attributes = {name: value["Value"] for name, value in notice["MessageAttributes"].items()}
-    assert attributes == {"verdict": "pass", "model": "digits", "run": uploaded.folder.run}
+    assert attributes == {
+        "verdict": "pass",
+        "severity": "info",
+        "model": "digits",
+        "task": "image_classification",
+        "run": uploaded.folder.run,
+        "schema_version": "1",
+    }
+    assert aws.mails()[0].startswith("PASS: digits passed 1 gate: accuracy 0.9 (at least 0.8)\n")
+    (event,) = aws.finished()
+    assert event["detail"] == json.loads(notice["Message"])
+    assert Outcome.model_validate(event["detail"]).folder == uploaded.folder.prefix
     assert notice["Subject"] == "PASS: digits: accuracy 0.9 (at least 0.8)"
     crowned = Champion.model_validate_json(aws.get(champion_key("digits")))
     assert (crowned.run, crowned.version) == (uploaded.folder.run, uploaded.version)
@@ -103,7 +115,7 @@ def test_what_comes_again_announces_nothing_again(aws: Aws) -> None:
     publish_summary(uploaded.changed("explanation"))
     aws.put(f"active/{uploaded.folder.run}", active)  # as if the function had died before its last line
     publish_summary(uploaded.due)
-    assert len(aws.notices()) == 1
+    assert (len(aws.notices()), len(aws.finished())) == (1, 1)
     assert aws.get(uploaded.folder.summary_json) == before
     assert aws.keys("active/") == []
 
@@ -128,7 +140,7 @@ def forget_lease(uploaded: Uploaded) -> None:
 
     def expired(state: Any) -> Any:
         claim = state.claims["notice"].model_copy(update={"until": datetime(2026, 1, 1, tzinfo=UTC)})
-        return state.model_copy(update={"claims": {"notice": claim}})
+        return state.model_copy(update={"claims": {**state.claims, "notice": claim}})
 
     RunStore(BUCKET, uploaded.folder).change(expired)
 
@@ -234,8 +246,8 @@ def test_when_only_the_explanation_fails_the_evaluation_still_decides(aws: Aws) 
     found = summary(aws, uploaded)
     assert (found.verdict, found.explanation) == ("pass", "failed")
     assert "out of memory" in (found.explanation_failure or "")
-    (notice,) = aws.notices()
-    assert "Explanation  failed: job" in notice["Message"]
+    (mail,) = aws.mails()
+    assert "Explanation  failed: job" in mail
 
 
 def test_an_explanation_that_could_not_start_is_a_failed_one(aws: Aws) -> None:

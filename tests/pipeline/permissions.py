@@ -57,6 +57,8 @@ def asked(call: Call, account: str) -> list[tuple[str, str]]:
     action, named = f"{call.service}:{call.action}", call.parameters
     if call.service == "sns":
         return [(action, str(named["TopicArn"]))]
+    if call.service == "events":
+        return [(action, f"arn:aws:events:us-east-1:{account}:event-bus/default")]
     if call.service != "sagemaker":
         return [(action, call.resource)]
     resources = [

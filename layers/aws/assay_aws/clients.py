@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker import SageMakerClient
     from mypy_boto3_sns import SNSClient
@@ -39,3 +40,8 @@ def sns() -> SNSClient:
 @cache
 def sqs() -> SQSClient:
     return boto3.client("sqs", config=_RETRIES)
+
+
+@cache
+def events() -> EventBridgeClient:
+    return boto3.client("events", config=_RETRIES)

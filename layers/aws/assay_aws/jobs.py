@@ -49,6 +49,7 @@ class DescribedJob(Foreign):
     """DescribeProcessingJob's answer, as far as it is read."""
 
     name: str = Field(alias="ProcessingJobName")
+    arn: str = Field("", alias="ProcessingJobArn")
     status: JobStatus = Field(alias="ProcessingJobStatus")
     role_arn: str = Field("", alias="RoleArn")
     created_at: datetime = Field(alias="CreationTime")
@@ -63,6 +64,11 @@ class DescribedJob(Foreign):
     @property
     def is_over(self) -> bool:
         return self.status in {"Completed", "Failed", "Stopped"}
+
+    @property
+    def region(self) -> str:
+        """Empty where the ARN says none."""
+        return (self.arn.split(":") + [""] * 4)[3]
 
     @property
     def instance_type(self) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from botocore.exceptions import ClientError
 
-from assay.errors import BadPolicy
+from assay.errors import BadPolicy, NoPolicy
 from assay.layout import POLICY_NAME, policy_keys
 from assay.policy import Policy, read_policy
 from assay_aws.clients import s3
@@ -23,7 +23,8 @@ def find_policy(bucket: str, archive_key: str) -> tuple[str, Policy]:
     """The address of the nearest `assay.yaml` at or above the archive's folder, and what it says.
 
     Raises:
-        BadPolicy: there is none, with the places where it was looked for, or it is not valid.
+        NoPolicy: there is none, with the places where it was looked for.
+        BadPolicy: it is not valid.
     """
     keys = policy_keys(archive_key)
     for key in keys:
@@ -32,7 +33,7 @@ def find_policy(bucket: str, archive_key: str) -> tuple[str, Policy]:
         if content is not None:
             return where, read_policy(parse_yaml(content, where), where)
     folder = keys[0].rpartition("/")[0]
-    raise BadPolicy(
+    raise NoPolicy(
         f"no policy: no {POLICY_NAME} in s3://{bucket}/{folder}/ or above it, up to the bucket's root; "
         "expected one that names at least `task` and `data`"
     )

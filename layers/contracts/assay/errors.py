@@ -25,6 +25,10 @@ class BadPolicy(AssayError):
     who_can_act = "the owner of the policy"
 
 
+class NoPolicy(BadPolicy):
+    """There is no `assay.yaml` for the archive."""
+
+
 class BadData(AssayError):
     """The data that the policy names is missing, cannot be read, or does not fit the model."""
 
@@ -54,6 +58,6 @@ class NotYet(BadPolicy):
 
 
 RESULTS: dict[str, type[AssayError]] = {
-    kind.__name__: kind for kind in (BadModel, BadPolicy, BadData, BadSettings, JobFailed, NotYet)
+    kind.__name__: kind for kind in (BadModel, BadPolicy, NoPolicy, BadData, BadSettings, JobFailed, NotYet)
 }
 """The errors that end a run, by the name that stored records carry."""

@@ -13,7 +13,9 @@ class ForeignEvent(ValueError):
     """An event of another shape than the rule that delivers it promises."""
 
 
-class _Event(Foreign):
+class BusEvent(Foreign):
+    """An event of EventBridge, or one that a step sends another."""
+
     @classmethod
     def parse(cls, event: dict[str, Any]) -> Self:
         """Read an event; raises ForeignEvent when it is not one of these."""
@@ -41,7 +43,7 @@ class _ObjectDetail(Foreign):
     object: _Object
 
 
-class ModelUploaded(_Event):
+class ModelUploaded(BusEvent):
     """S3 *Object Created* through EventBridge. The key is not URL-encoded here.
 
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/ev-events.html
@@ -61,7 +63,7 @@ class _RequestDetail(Foreign):
     """What tells this run from the upload's own: a ticket, a schedule's time. The same request is the same run."""
 
 
-class RunRequested(_Event):
+class RunRequested(BusEvent):
     """`Assay Run Requested`: a run that no upload asked for (a re-run, a schedule, a pipeline)."""
 
     detail_type: Literal["Assay Run Requested"] = Field(alias="detail-type")
@@ -73,7 +75,7 @@ class _StepDetail(Foreign):
     """The run's id."""
 
 
-class StepDue(_Event):
+class StepDue(BusEvent):
     """`Assay Step Due`: a step of ours, or the sweep, saw that another step is next. Sent to its queue directly."""
 
     source: Literal["assay"] = "assay"
@@ -90,7 +92,7 @@ class _JobDetail(Foreign):
     status: str = Field(alias="ProcessingJobStatus")
 
 
-class JobChanged(_Event):
+class JobChanged(BusEvent):
     """*SageMaker Processing Job State Change*: best effort, several for one change are normal, says AWS.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html

@@ -98,6 +98,10 @@ class RunFolder(NamedTuple):
         return self.key("summary.json")
 
     @property
+    def junit_xml(self) -> str:
+        return self.key("junit.xml")
+
+    @property
     def summary_html(self) -> str:
         return self.key("summary.html")
 

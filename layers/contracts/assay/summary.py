@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from assay.base import Record
@@ -10,6 +10,7 @@ from assay.evaluation import Finding, Flip, Metric, Slice
 from assay.events import Upload
 from assay.failure import Failure
 from assay.names import Stage
+from assay.policy import Task
 from assay.verdict import GateOutcome, Verdict
 
 
@@ -23,6 +24,35 @@ class JobTime(Record):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     exit_message: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """That SageMaker charges for; None: it never began, or has not ended."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+class Spent(Record):
+    """What something took."""
+
+    seconds: float
+    usd: float | None = None
+    """None: a price is not known."""
+
+
+class Costs(Record):
+    """Time and money of the run's jobs: their instances, without disks, transfers and endpoints."""
+
+    evaluation: Spent | None = None
+    explanation: Spent | None = None
+    total: Spent
+    champion: Spent | None = None
+    """The total of the run that was champion when this one started, at the same prices."""
+    prices_of: date | None = None
+    """The day that the prices are of; None: there are none."""
+    unpriced: tuple[str, ...] = ()
+    """What has no price: `ml.m5.xlarge in us-east-1`."""
 
 
 class Change(Record):
@@ -99,12 +129,16 @@ class Summary(Record):
     schema_version: Literal[1] = 1
     run: str
     model: str
+    task: Task | None = None
+    """None: there is no policy."""
     upload: Upload
     uploaded_at: datetime | None = None
     verdict: Verdict
     headline: str
     """One sentence: the verdict and the numbers that decided it."""
     failure: Failure | None = None
+    to_mend: tuple[str, ...] = ()
+    """The commands that mend what went wrong, where they are known; each is a line of a shell."""
     gates: tuple[GateOutcome, ...] = ()
     metrics: dict[str, Metric] = {}
     changes: tuple[Change, ...] = ()
@@ -113,9 +147,9 @@ class Summary(Record):
     not_compared: str | None = None
     """Why this model was compared with no champion, though there is one."""
     slices: tuple[Slice, ...] = ()
+    """With the metrics that say most, and those that gates ask about."""
     bias: dict[str, dict[str, Metric]] = {}
     """Facet (`sex=Female`) → metric → value."""
-    """With the metrics that say most, and those that gates ask about."""
     champion: str | None = None
     """The run that was champion when this one started."""
     findings: tuple[Finding, ...] = ()
@@ -126,3 +160,5 @@ class Summary(Record):
     importance: tuple[Importance, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     jobs: tuple[JobTime, ...] = ()
+    costs: Costs | None = None
+    """None: no job ran."""
