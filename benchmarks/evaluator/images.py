@@ -30,7 +30,7 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from assay.policy import Preprocessing  # noqa: E402
-from evaluator.images_data import BATCH, Annotation, score_images  # noqa: E402
+from evaluator.images_data import BATCH, Annotation, in_process, score_images  # noqa: E402
 from evaluator.scored import Unreadable  # noqa: E402
 from job.progress import Progress  # noqa: E402
 from model.images import decode_image, read_file  # noqa: E402
@@ -73,7 +73,7 @@ def contestants(
 
     def ours(one: Model) -> Callable[[], object]:
         progress = Progress(folder / "progress.json")
-        return lambda: score_images(annotations, pictures, one, preprocessor, Unreadable(0), progress)
+        return lambda: score_images(annotations, pictures, in_process(one, preprocessor), Unreadable(0), progress)
 
     def on_all_cores(work: Callable[[Any], Any], parts: Sequence[Any]) -> None:
         with ThreadPoolExecutor(CORES) as pool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.evaluation import Finding, Metric
+from assay.policy import ModelOptions
 from evaluator.classification import Classified, are_probabilities
+from model.images import is_turned
+from model.picture_endpoint import PictureEndpoint
 
 PROBE = 16
 """Samples that the model is asked about again: once more together, and one by one."""
@@ -166,3 +170,21 @@ def _gap(a: Array, b: Array) -> float:
     with np.errstate(invalid="ignore"):
         gap = np.abs(a - b) / np.maximum(1, np.abs(a))
     return float(np.nan_to_num(gap, nan=np.inf).max(initial=0))
+
+
+def of_endpoint(asked: ModelOptions) -> Iterator[Finding]:
+    """Of a policy's own endpoint nobody knows what it serves."""
+    if asked.endpoint_name is not None:
+        text = f"Endpoint {asked.endpoint_name} was asked. Whether it serves this archive, nobody has looked."
+        yield Finding(severity="info", title="Answered by a named endpoint", text=text)
+
+
+def of_files(endpoint: PictureEndpoint, files: Sequence[Path]) -> Iterator[Finding]:
+    """Pictures that lie on their side in the files that a handler gets."""
+    turned = sum(map(is_turned, files)) if endpoint.of_files else 0
+    if turned:
+        text = (
+            f"{turned} of {len(files)} pictures are to be turned as their EXIF data says, and the endpoint gets the "
+            "files as they are: a handler that does not turn them sees them lying, as it does when it is used."
+        )
+        yield Finding(severity="info", title="Pictures that the model's handler has to turn", text=text)

@@ -10,24 +10,28 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
-from assay.errors import BadData, BadPolicy
+from assay.errors import BadData, BadModel, BadPolicy
 from assay.policy import Data
 from evaluator.checks import PROBE
 from evaluator.scored import Sample, Samples, Scored, Unreadable
 from job.progress import Progress
-from model.images import SUFFIXES, decode_image, read_file, read_image
+from model.endpoint import IN_FLIGHT
+from model.images import SUFFIXES, decode_image, read_file
 from model.load import Model
+from model.picture_endpoint import PictureEndpoint, Prepared
 from model.preprocessing import ImagePreprocessor
 from model.rows import open_csv
 from model.runtime import CORES
 
 T = TypeVar("T")
 R = TypeVar("R")
+Scores = NDArray[np.float64]
 
 BATCH = 8
 """Pictures a call of the model: at 224 px 5 MB, which stay in the processor's cache (4 to 8 were faster than 32)."""
@@ -156,21 +160,61 @@ def labels_by_folder(annotations: Sequence[Annotation], data: Data) -> Data:
     return data.model_copy(update={"labels": tuple(names)})
 
 
-def probe_of(pictures: Sequence[Path], preprocessor: ImagePreprocessor) -> NDArray[Any] | None:
-    """The first pictures that can be read, (n, h, w, channels) as the model takes them; None of very bad data."""
-    inputs: list[NDArray[Any]] = []
+@dataclass(frozen=True)
+class Asking(Generic[T]):
+    """How a model is asked about pictures."""
+
+    prepare: Callable[[Image.Image, bytes, str], T]
+    """A picture, its file's content and its name → what the model takes; raises BadData."""
+    predict: Callable[[Sequence[T]], NDArray[np.float64]]
+    """Scores, (n, outputs)."""
+    batch: int
+    """Pictures a call."""
+    threads: int
+    width: int | None = None
+    """How many scores a picture gets, where that is known."""
+    labels_only: bool = False
+
+
+def in_process(
+    model: Model, preprocessor: ImagePreprocessor, transform: Callable[[Scores], Scores] = lambda scores: scores
+) -> Asking[NDArray[Any]]:
+    """A loaded model, on each core; `transform` is `model.output_transform`."""
+    return Asking(
+        prepare=lambda image, _content, _name: preprocessor.prepare(image),
+        predict=lambda inputs: transform(model.predict(np.stack(inputs))),
+        batch=model.inputs[0].shape[0] or BATCH,
+        threads=CORES,
+        width=model.width,
+    )
+
+
+def through(endpoint: PictureEndpoint, transform: Callable[[Scores], Scores]) -> Asking[Prepared]:
+    """An endpoint, with several requests under way."""
+    return Asking(
+        prepare=endpoint.prepare,
+        predict=lambda inputs: transform(endpoint.predict(inputs)),
+        batch=1 if endpoint.of_files else BATCH,
+        threads=IN_FLIGHT,
+        labels_only=endpoint.labels_only,
+    )
+
+
+def probe_of(pictures: Sequence[Path], asking: Asking[T]) -> list[T]:
+    """The first pictures that can be read, as the model takes them; none of very bad data."""
+    inputs: list[T] = []
     for path in pictures[: 4 * PROBE]:
         if len(inputs) < PROBE:
             with suppress(BadData):
-                inputs.append(preprocessor.prepare(read_image(path)))
-    return np.stack(inputs) if inputs else None
+                content = read_file(path)
+                inputs.append(asking.prepare(decode_image(content, path.name), content, path.name))
+    return inputs
 
 
 def score_images(
     annotations: Sequence[Annotation],
     pictures: Mapping[str, Path],
-    model: Model,
-    preprocessor: ImagePreprocessor,
+    asking: Asking[T],
     unreadable: Unreadable,
     progress: Progress,
 ) -> Scored:
@@ -179,9 +223,9 @@ def score_images(
     Each thread reads, decodes and asks by itself: so no core waits, neither for pictures nor for scores.
     """
 
-    def read(annotation: Annotation) -> tuple[Sample, NDArray[Any]]:
+    def read(annotation: Annotation) -> tuple[Sample, T]:
         content = read_file(pictures[annotation.file])
-        prepared = preprocessor.prepare(decode_image(content, annotation.file))
+        prepared = asking.prepare(decode_image(content, annotation.file), content, annotation.file)
         digest = hashlib.sha256(content).hexdigest()
         return Sample(annotation.file, annotation.row, annotation.label, digest, annotation.columns), prepared
 
@@ -195,16 +239,17 @@ def score_images(
             else:
                 samples.append(sample)
                 inputs.append(prepared)
-        return samples, problems, model.predict(np.stack(inputs)) if inputs else None
+        return samples, problems, asking.predict(inputs) if inputs else None
 
-    size = model.inputs[0].shape[0] or BATCH
+    size = asking.batch
     batches = [annotations[start : start + size] for start in range(0, len(annotations), size)]
     samples: list[Sample] = []
     scores: list[NDArray[np.float64]] = []
     done = 0
     # The warnings that `decode_image` keeps quiet are quiet for all threads: each by itself would undo the other's.
-    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(CORES) as pool:
-        for batch, (read_samples, problems, answers) in zip(batches, _in_turn(pool, ask, batches), strict=True):
+    with warnings.catch_warnings(action="ignore"), ThreadPoolExecutor(asking.threads) as pool:
+        answered = _in_turn(pool, ask, batches, 2 * asking.threads)
+        for batch, (read_samples, problems, answers) in zip(batches, answered, strict=True):
             samples += read_samples
             if answers is not None:
                 scores.append(answers)
@@ -215,15 +260,23 @@ def score_images(
     unreadable.check()
     if not samples and annotations:
         raise BadData(f"no picture can be read: {unreadable.named[0]}")
-    return Scored(Samples.of(samples), np.concatenate(scores or [np.empty((0, model.width or 0))]))
+    widths = {answers.shape[1] for answers in scores}
+    if len(widths) > 1:
+        raise BadModel(f"the model gives some pictures {min(widths)} scores and others {max(widths)}")
+    together = np.concatenate(scores or [np.empty((0, asking.width or 0))])
+    return Scored(Samples.of(samples), together, asking.labels_only)
 
 
-def _in_turn(pool: ThreadPoolExecutor, ask: Callable[[T], R], batches: Sequence[T]) -> Iterator[R]:
+def _in_turn(pool: ThreadPoolExecutor, ask: Callable[[T], R], batches: Sequence[T], most: int) -> Iterator[R]:
     """As `pool.map`, but what fails ends soon: only a few batches are ever under way."""
     waiting: deque[Future[R]] = deque()
-    for batch in batches:
-        waiting.append(pool.submit(ask, batch))
-        if len(waiting) > 2 * CORES:
+    try:
+        for batch in batches:
+            waiting.append(pool.submit(ask, batch))
+            if len(waiting) > most:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,8 @@ from job.progress import Progress
 from model.archive import sha256, unpack
 from model.endpoint import Endpoint
 from model.load import Model, load_model
-from model.predictor import open_endpoint
+from model.picture_endpoint import PictureEndpoint
+from model.predictor import open_endpoint, served
 from model.preprocessing import preprocessing_of
 
 
@@ -91,6 +92,18 @@ class Request:
             yield endpoint, folder
 
     @contextmanager
+    def picture_endpoint(self, labels: Mapping[str, int] | None) -> Iterator[tuple[PictureEndpoint, Path]]:
+        """The policy's endpoint, to be asked about pictures, and the archive's folder, from which nothing is loaded.
+
+        Args:
+            labels: a label as it is answered → its class; None of a detector.
+        """
+        with self._unpacked() as folder, ExitStack() as stack:
+            with self.timed("endpoint"):
+                name, client = stack.enter_context(served(self.policy.model, self.folders))
+            yield PictureEndpoint(name, self.policy.model, labels, self.preprocessing(folder), client), folder
+
+    @contextmanager
     def _unpacked(self) -> Iterator[Path]:
         """The archive's folder; what is hostile in the archive is refused, whoever is asked."""
         if not self.archive.exists():
@@ -101,7 +114,7 @@ class Request:
                 unpack(self.archive, folder)
             yield folder
 
-    def facts(self, model: Model | Endpoint, folder: Path) -> ModelFacts:
+    def facts(self, model: Model | Endpoint | PictureEndpoint, folder: Path) -> ModelFacts:
         return ModelFacts(
             format=model.format,
             runtime=model.runtime,

@@ -72,6 +72,16 @@ def decode_image(content: bytes, name: str) -> Image.Image:
         raise BadData(f"{name}: cannot be read as a picture: {reason}") from error
 
 
+def is_turned(path: Path) -> bool:
+    """Whether its EXIF data says that the file's pixels are to be turned; only its beginning is read."""
+    with warnings.catch_warnings(action="ignore"):
+        try:
+            with Image.open(path) as image:
+                return _orientation(image) in _TURNS
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            return False
+
+
 def _orientation(image: Image.Image) -> object:
     """The EXIF orientation, 1 to 8; broken metadata says nothing."""
     try:
