@@ -1,18 +1,24 @@
-"""The page for pictures: their heat maps, and whether what these mark is what counts."""
+"""What the report of a job on pictures says: their heat maps, and whether what these mark is what counts."""
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from assay.explanation import Faithfulness
-from explainer.report import MOST_IMAGES, Facts, more, render
+from explainer.pages.content import Card, Curve, Picture, Reading, Report, Section, Sign, left_out, scaled, short
 
-WIDTH, HEIGHT = 320, 130
-"""Of a curve's drawing."""
+MOST_IMAGES = 60
+"""Heat maps that are shown before it is said how many more pictures there are: a page stays well under 10 MB."""
+
+PICTURES = Reading("analysis.json", 'pd.DataFrame(analysis["assay"]["images"])')
+FAITHFULNESS = Reading(
+    "analysis.json",
+    """\
+found = analysis["assay"]["faithfulness"]
+pd.DataFrame({name: found[name] for name in ("deletion", "insertion", "random")}, index=found["shares"])""",
+)
 
 
 @dataclass(frozen=True)
@@ -28,76 +34,75 @@ class PictureShown:
 
 def images_report(
     title: str,
-    facts: Facts,
+    facts: Sequence[tuple[str, str]],
     pictures: Sequence[PictureShown],
     notes: Sequence[str],
     faithfulness: Faithfulness | None,
-) -> str:
-    """The page; `notes` name the pictures that could not be read."""
-    shown: list[dict[str, Any]] = []
-    heat_maps = 0
+) -> Report:
+    """The report; `notes` name the pictures that could not be read."""
+    cards: list[Card] = []
+    shown = heat_maps = 0
     for picture in pictures:
         if heat_maps >= MOST_IMAGES:
             break
-        heat_maps += len(picture.heat_maps) or 1
+        shown, heat_maps = shown + 1, heat_maps + (len(picture.heat_maps) or 1)
         files = [] if picture.objects is None else [("the objects found", picture.objects)]
         files += picture.heat_maps.items()
-        shown.append(
-            {
-                "name": picture.name,
-                "files": [{"label": label, "address": _embedded(file)} for label, file in files],
-                "nothing": not picture.heat_maps,
-            }
+        cards += [
+            Card("", f"{picture.name}: {label}", (Picture(file, f"{picture.name}, {label}"),)) for label, file in files
+        ]
+    sections = [] if faithfulness is None else [_faithfulness(faithfulness)]
+    if cards:
+        intro = (
+            "Left the picture and its segments, right what each segment did to the score: ",
+            Sign(raises=True),
+            " raised it, ",
+            Sign(raises=False),
+            " lowered it, compared with the baseline in its place. The heat maps of one picture share a scale.",
         )
-    return render(
-        title,
-        facts,
-        notes=notes[:MOST_IMAGES],
-        pictures=shown,
-        faithfulness=None if faithfulness is None else _curves(faithfulness),
-        more=more((len(pictures) - len(shown), "picture")),
-    )
+        sections.append(Section("What the model looked at", intro, cards, wide=True, readings=(PICTURES,)))
+    return Report(title, facts, notes[:MOST_IMAGES], sections, left_out((len(pictures) - shown, "picture")))
 
 
-def _embedded(file: Path) -> str:
-    return "data:image/jpeg;base64," + base64.b64encode(file.read_bytes()).decode()
-
-
-def _curves(found: Faithfulness) -> dict[str, Any]:
+def _faithfulness(found: Faithfulness) -> Section:
     """The two curves beside those of an order by chance, as drawings on one scale."""
     values = (*found.deletion, *found.insertion, *found.random)
     low, high = min(0.0, *values), max(values)
-    by_chance_deleted = tuple(reversed(found.random))
+    intro = (
+        f"The mean score of {found.explained:,} explained score{'' if found.explained == 1 else 's'} ({short(low)} to "
+        f"{short(high)} upwards) while segments leave or come in the order of their attributions, thick, and in an "
+        "order by chance, thin. The further apart, the better the heat maps tell what the model looks at (Petsiuk et "
+        "al. 2018)."
+    )
 
-    def line(curve: Sequence[float]) -> str:
-        span = (high - low) or 1.0
-        return " ".join(
-            f"{share * WIDTH:.1f},{HEIGHT * (1 - (value - low) / span):.1f}"
-            for share, value in zip(found.shares, curve, strict=True)
+    def card(name: str, area: float, own: Sequence[float], by_chance: Sequence[float], better: str, order: str) -> Card:
+        curve = Curve(
+            description=f"{name} curve",
+            x=found.shares,
+            mean=scaled(own, low, high),
+            by_chance=scaled(by_chance, low, high),
+            first="none",
+            last="all",
         )
+        said = f"{better} is better; segments {order}"
+        return Card(f"{name}: area {short(area)}, by chance {short(found.random_area)}", said, (curve,))
 
-    return {
-        "explained": found.explained,
-        "low": low,
-        "high": high,
-        "charts": [
-            {
-                "name": "Deletion",
-                "what": "segments taken away, those that speak most for the score first",
-                "better": "lower is better",
-                "own": line(found.deletion),
-                "chance": line(by_chance_deleted),
-                "area": found.deletion_area,
-                "by_chance": found.random_area,
-            },
-            {
-                "name": "Insertion",
-                "what": "segments shown on the baseline, in the same order",
-                "better": "higher is better",
-                "own": line(found.insertion),
-                "chance": line(found.random),
-                "area": found.insertion_area,
-                "by_chance": found.random_area,
-            },
-        ],
-    }
+    cards = (
+        card(
+            "Deletion",
+            found.deletion_area,
+            found.deletion,
+            found.random[::-1],
+            "lower",
+            "taken away, those that speak most for the score first",
+        ),
+        card(
+            "Insertion",
+            found.insertion_area,
+            found.insertion,
+            found.random,
+            "higher",
+            "shown on the baseline, in the same order",
+        ),
+    )
+    return Section("Is what is marked what counts?", (intro,), cards, readings=(FAITHFULNESS,))

@@ -19,6 +19,7 @@ from explainer.image_baseline import image_baseline
 from explainer.image_report import PictureShown, images_report
 from explainer.image_results import ExplainedPicture
 from explainer.images import PictureExplainer, Shown, Written, check_class_ids, picture_explainer
+from explainer.pages import write_report
 from explainer.picture_files import PictureFile, find_pictures
 from explainer.request import Request
 from explainer.samples import read_samples, true_classes
@@ -129,6 +130,5 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         )
         for image in found.images
     ]
-    report = request.config.methods.report
-    page = images_report(report.title, facts, pictures, found.unreadable, faithfulness)
-    request.write_text(f"{report.name}.html", page)
+    title = request.config.methods.report.title
+    write_report(request, images_report(title, facts, pictures, found.unreadable, faithfulness))

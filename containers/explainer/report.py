@@ -1,159 +1,241 @@
-"""`report.html`: the results on one page that needs nothing beside it."""
+"""What the report of a job on rows says: what matters, what moved single predictions, dependence, bias."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-import jinja2
-import numpy as np
-from numpy.typing import NDArray
 
 from explainer.analysis import Results
-from explainer.curves import curve
+from explainer.bias_job import BiasFound
+from explainer.curves import dependence_card
+from explainer.pages.content import (
+    Bars,
+    Card,
+    Measure,
+    Measures,
+    Reading,
+    Report,
+    Section,
+    Sign,
+    Text,
+    largest,
+    left_out,
+    short,
+)
 from explainer.rows import RowsExplained
 from explainer.shapley import NORMAL_95
 from explainer.text.explained import TextRow, TextsExplained
 from explainer.text.game import MOST_UNITS
 from explainer.text.highlight import highlighted
 
-MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_IMAGES, MOST_CURVES, MOST_FACETS = 20, 12, 12, 60, 24, 40
-"""What a page shows before it says how much more there is: it stays well under 10 MB, and readable."""
+MOST_FEATURES, MOST_LABELS, MOST_ROWS, MOST_CURVES, MOST_FACETS = 20, 12, 12, 24, 40
+"""What is shown before it is said how much more there is: a page stays well under 10 MB, and readable."""
 FEATURES_OF_A_ROW = 8
 
+GLOBAL = Reading(
+    "analysis.json",
+    """\
+shap = analysis["explanations"]["kernel_shap"]
+pd.DataFrame({label: found["global_shap_values"] for label, found in shap.items()})""",
+)
+GLOBAL_TEXT = Reading(
+    "analysis.json",
+    """\
+pd.concat(
+    {
+        (label, feature): pd.Series(units, dtype=float)
+        for label, found in shap.items()
+        for feature, units in found["global_top_shap_text"].items()
+    },
+    names=["label", "feature", "text"],
+)""",
+)
+LOCAL = (
+    Reading(
+        "explanations_shap/out.csv", 'attributions = pd.read_csv("explanations_shap/out.csv")\nattributions.head()'
+    ),
+    Reading("assay/rows.csv", 'estimates = pd.read_csv("assay/rows.csv")\nestimates.head()'),
+)
+LOCAL_TEXT = Reading(
+    "explanations_shap/out.jsonl",
+    """\
+with open("explanations_shap/out.jsonl", encoding="utf-8") as stream:
+    rows = [json.loads(line) for line in stream]
+pd.json_normalize(rows[0]["explanations"], "attributions", ["feature_name", "data_type"])""",
+)
+DEPENDENCE = Reading(
+    "analysis.json",
+    """\
+pd.concat(
+    {
+        found["feature_name"]: pd.DataFrame(
+            dict(zip(found["label_headers"], found["model_predictions"])), index=found["feature_values"]
+        )
+        for found in analysis["explanations"]["pdp"]
+        if "error" not in found
+    },
+    names=["feature", "value"],
+)""",
+)
+BIAS = """\
+pd.DataFrame(
+    {{"facet": f"{{column}} = {{facet['value_or_threshold']}}"}} | metric
+    for column, facets in analysis["{key}"]["facets"].items()
+    for facet in facets
+    for metric in facet["metrics"]
+)"""
 
-@dataclass(frozen=True)
-class Bar:
-    """A value as a bar from a common zero."""
 
-    name: str
-    value: float
-    percent: float
-    """Length, of the longest bar beside it."""
-    half_width: float = 0.0
-    """How far the 95 % interval reaches to either side; 0: there is none, or nothing to doubt."""
-    whisker: tuple[float, float] = (0.0, 0.0)
-    """Where the interval begins, and how long it is, in the same percent."""
-
-
-Facts = Sequence[tuple[str, str]]
-"""Names and values that stand above the results."""
-
-
-def rows_report(title: str, facts: Facts, results: Results, chosen: Mapping[int, str]) -> str:
-    """The page for rows: what matters for each label, what moved single predictions, dependence and bias.
+def rows_report(title: str, facts: Sequence[tuple[str, str]], results: Results, chosen: Mapping[int, str]) -> Report:
+    """The report.
 
     Args:
-        title: the page's.
+        title: its own.
         facts: what stands above.
         results: of all analyses.
         chosen: row → why it was chosen to be shown; the first rows where none was.
     """
     notes = [f"{name}: {error}" for name, error in results.failures.items()]
-    found: dict[str, Any] = {}
+    sections: list[Section] = []
+    more = ""
     if results.rows is not None:
-        found = _attributions(results.rows, chosen)
-        notes += _left_out(results.rows)
+        local = _rows(results.rows, chosen)
+        sections += [_labels(results.rows), local]
+        more = _more(results.rows, int((results.rows.found.numbers >= 0).sum()) - len(local.cards))
+        notes += _not_in_time(results.rows)
     elif results.texts is not None:
-        found = _texts(results.texts, chosen)
+        local = _text_rows(results.texts, chosen)
+        sections += [_text_labels(results.texts), local]
+        more = _more(results.texts, len(results.texts.rows) - len(local.cards))
         notes += text_notes(results.texts)
-    return render(
-        title,
-        facts,
-        notes=notes,
-        **found,
-        curves=[curve(one, results.labels) for one in results.dependence[:MOST_CURVES]],
-        biases=_biases(results),
+    if results.dependence:
+        sections.append(_dependence(results))
+    for when, key, bias in (
+        ("before training", "pre_training_bias_metrics", results.before),
+        ("after training", "post_training_bias_metrics", results.after),
+    ):
+        if bias is not None:
+            sections.append(_bias(bias, when, key))
+    return Report(title, facts, notes, sections, more)
+
+
+def _more(explained: RowsExplained | TextsExplained, rows: int) -> str:
+    features = explained.features if isinstance(explained, RowsExplained) else explained.others
+    return left_out(
+        (len(explained.labels) - MOST_LABELS, "label"), (len(features) - MOST_FEATURES, "feature"), (rows, "row")
     )
 
 
-def _attributions(explained: RowsExplained, chosen: Mapping[int, str]) -> dict[str, Any]:
-    labels = [
-        {
-            "name": label,
-            "expected": explained.expected[output],
-            "alike": explained.rank_correlations.get(label),
-            "bars": bars(explained.features, explained.importance[:, output], MOST_FEATURES),
-        }
-        for output, label in enumerate(explained.labels[:MOST_LABELS])
-    ]
-    known = explained.found.numbers >= 0
-    order = [row for row in list(chosen) or range(len(known)) if known[row]]
-    rows = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
-    return {
-        "labels": labels,
-        "rows": rows,
-        "intervals": not explained.exact,
-        "agg_method": explained.agg_method,
-        "representative": explained.representative,
-        "more": more(
-            (len(explained.labels) - MOST_LABELS, "label"),
-            (len(explained.features) - MOST_FEATURES, "feature"),
-            (int(known.sum()) - len(rows), "row"),
-        ),
-    }
+def _labels(explained: RowsExplained) -> Section:
+    cards = []
+    for output, label in enumerate(explained.labels[:MOST_LABELS]):
+        alike = explained.rank_correlations.get(label)
+        said = "" if alike is None else f"; two halves of the rows rank the features with a correlation of {alike:.2f}"
+        bars = Bars(
+            largest(explained.features, explained.importance[:, output], MOST_FEATURES),
+            signed=explained.agg_method == "median",
+        )
+        cards.append(Card(label, f"expected value {short(explained.expected[output])}{said}", (bars,)))
+    return _what_matters(explained.representative, explained.agg_method, cards, (GLOBAL,))
 
 
-def _left_out(explained: RowsExplained) -> list[str]:
-    left_out = explained.left_out
-    if not left_out:
+def _text_labels(explained: TextsExplained) -> Section:
+    by_sign = explained.agg_method == "median"
+    cards = []
+    for output, label in enumerate(explained.labels[:MOST_LABELS]):
+        blocks = [Bars(largest(explained.others, explained.importance[:, output], MOST_FEATURES), by_sign)]
+        for name in explained.texts:
+            top = explained.top(name, output)
+            caption = f"{name}, by {explained.granularity}"
+            blocks.append(Bars(largest(list(top), list(top.values()), MOST_FEATURES), by_sign, caption))
+        shown = [block for block in blocks if block.bars]
+        cards.append(Card(label, f"expected value {short(explained.expected[output])}", shown))
+    return _what_matters(int(explained.representative.sum()), explained.agg_method, cards, (GLOBAL, GLOBAL_TEXT))
+
+
+def _what_matters(rows: int, agg_method: str, cards: Sequence[Card], readings: Sequence[Reading]) -> Section:
+    intro = (
+        f"Each feature's Shapley values over {rows:,} representative row{'' if rows == 1 else 's'}, aggregated by "
+        f"{agg_method}; the expected value is the mean score of the baseline."
+    )
+    return Section("What matters for each label", (intro,), cards, readings=readings)
+
+
+def _not_in_time(explained: RowsExplained) -> list[str]:
+    gone = explained.left_out
+    if not gone:
         return []
     total = len(explained.found.numbers)
-    others = f" and {len(left_out) - 10:,} more" if len(left_out) > 10 else ""
-    done = f"{total - len(left_out):,} of {total:,} rows, drawn by chance"
-    names = f"{', '.join(left_out[:10])}{others}; assay/rows.csv names them all"
+    others = f" and {len(gone) - 10:,} more" if len(gone) > 10 else ""
+    done = f"{total - len(gone):,} of {total:,} rows, drawn by chance"
+    names = f"{', '.join(gone[:10])}{others}; assay/rows.csv names them all"
     return [f"The time budget was over after {done}. Left out are {names}."]
 
 
-def _texts(explained: TextsExplained, chosen: Mapping[int, str]) -> dict[str, Any]:
-    labels = [
-        {
-            "name": label,
-            "expected": explained.expected[output],
-            "bars": bars(explained.others, explained.importance[:, output], MOST_FEATURES),
-            "tops": [
-                {"name": name, "bars": bars(list(top), np.array(list(top.values())), MOST_FEATURES)}
-                for name in explained.texts
-                for top in [explained.top(name, output)]
-            ],
-        }
-        for output, label in enumerate(explained.labels[:MOST_LABELS])
-    ]
+_WHAT_MOVES = (
+    Sign(raises=True),
+    " raises the score, ",
+    Sign(raises=False),
+    " lowers it. From the expected value, a row's attributions add up to its score.",
+)
+
+
+def _rows(explained: RowsExplained, chosen: Mapping[int, str]) -> Section:
+    known = explained.found.numbers >= 0
+    order = [row for row in list(chosen) or range(len(known)) if known[row]]
+    cards = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
+    doubt = (
+        " ± and the line at a bar's end: the 95 % interval of an estimate, which other coalitions of features would "
+        "have left by chance."
+    )
+    intro = _WHAT_MOVES if explained.exact else (*_WHAT_MOVES, doubt)
+    return Section("What moved single predictions", intro, cards, readings=LOCAL)
+
+
+def _row(explained: RowsExplained, row: int, reason: str) -> Card:
+    found, line = explained.found.row(row), explained.found.line
+    assert found is not None
+    prediction = found[line.prediction]
+    output = int(prediction.argmax())
+    of_label = slice(output * line.features, (output + 1) * line.features)
+    bars = largest(
+        explained.features, found[line.values][of_label], FEATURES_OF_A_ROW, NORMAL_95 * found[line.errors][of_label]
+    )
+    moved = _moved(explained.labels[output], found[line.base][output], prediction[output], reason)
+    return Card(explained.ids[row], moved, (Bars(bars, signed=True),))
+
+
+def _moved(label: str, expected: float, prediction: float, reason: str) -> str:
+    return f"{label}: {short(expected)} → {short(prediction)}{'; ' if reason else ''}{reason}"
+
+
+def _text_rows(explained: TextsExplained, chosen: Mapping[int, str]) -> Section:
     order = list(chosen) or range(len(explained.rows))
-    rows = [_text_row(explained, explained.rows[row], chosen.get(row, "")) for row in order[:MOST_ROWS]]
-    return {
-        "labels": labels,
-        "rows": rows,
-        "agg_method": explained.agg_method,
-        "representative": int(explained.representative.sum()),
-        "granularity": explained.granularity,
-        "more": more(
-            (len(explained.labels) - MOST_LABELS, "label"),
-            (len(explained.others) - MOST_FEATURES, "feature"),
-            (len(explained.rows) - len(rows), "row"),
-        ),
-    }
+    cards = [_text_row(explained, explained.rows[row], chosen.get(row, "")) for row in order[:MOST_ROWS]]
+    rest = (
+        " have lines of their own; the colour is strongest for what moves it most. The expected value of a text is the "
+        "score with all of it replaced by the baseline's."
+    )
+    intro = (
+        *_WHAT_MOVES,
+        " In texts ",
+        Sign(raises=True, text="what raises it"),
+        " and ",
+        Sign(raises=False, text="what lowers it"),
+        rest,
+    )
+    return Section("What moved single predictions", intro, cards, wide=True, readings=(LOCAL_TEXT,))
 
 
-def _text_row(explained: TextsExplained, row: TextRow, reason: str) -> dict[str, Any]:
+def _text_row(explained: TextsExplained, row: TextRow, reason: str) -> Card:
     output = int(row.prediction.argmax())
     places = [place for place, player in enumerate(row.players) if player.span is None]
-    return {
-        "id": row.id,
-        "reason": reason,
-        "label": explained.labels[output],
-        "prediction": row.prediction[output],
-        "expected": row.base[output],
-        "bars": bars(explained.others, row.values[places, output], FEATURES_OF_A_ROW),
-        "texts": [
-            {
-                "name": name,
-                "passages": highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]),
-            }
-            for name, text in row.texts.items()
-        ],
-    }
+    texts = [
+        Text(name, highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]))
+        for name, text in row.texts.items()
+    ]
+    bars = Bars(largest(explained.others, row.values[places, output], FEATURES_OF_A_ROW), signed=True)
+    moved = _moved(explained.labels[output], row.base[output], row.prediction[output], reason)
+    return Card(row.id, moved, (*texts, *([bars] if bars.bars else [])))
 
 
 def text_notes(explained: TextsExplained) -> list[str]:
@@ -169,87 +251,28 @@ def text_notes(explained: TextsExplained) -> list[str]:
     return notes
 
 
-def _biases(results: Results) -> list[dict[str, Any]]:
-    return [
-        {"title": title, "label": bias.label, "positive": bias.positive, "facets": facets}
-        for title, bias in (("before training", results.before), ("after training", results.after))
-        if bias is not None
-        for facets in [
-            [
-                {"name": f"{column} = {value}", "metrics": metrics}
-                for column, found in bias.facets.items()
-                for value, metrics in found
-            ][:MOST_FACETS]
-        ]
-    ]
-
-
-def bars(
-    names: Sequence[str], values: NDArray[np.float64], most: int, half_widths: NDArray[np.float64] | None = None
-) -> list[Bar]:
-    """The largest values, by size, as bars; NaN for a half width that is not known."""
-    order = np.argsort(-np.abs(values), kind="stable")[:most]
-    reach = np.zeros(len(values)) if half_widths is None else np.nan_to_num(half_widths)
-    longest = float((np.abs(values) + reach).max(initial=0.0)) or 1.0
-    reach = np.where(reach > 1e-9 * longest, reach, 0.0)  # rounding is no doubt
-    return [
-        Bar(
-            names[i],
-            float(values[i]),
-            100 * abs(float(values[i])) / longest,
-            float(reach[i]),
-            _whisker(100 * abs(float(values[i])) / longest, 100 * float(reach[i]) / longest),
-        )
-        for i in order
-    ]
-
-
-def _whisker(end: float, reach: float) -> tuple[float, float]:
-    """Around a bar's end; cut off at its beginning, the zero that it may reach beyond."""
-    begin = max(end - reach, 0.0)
-    return begin, end + reach - begin
-
-
-def _row(explained: RowsExplained, row: int, reason: str) -> dict[str, Any]:
-    found, line = explained.found.row(row), explained.found.line
-    assert found is not None
-    prediction = found[line.prediction]
-    output = int(prediction.argmax())
-    of_label = slice(output * line.features, (output + 1) * line.features)
-    half_widths = NORMAL_95 * found[line.errors][of_label]
-    return {
-        "id": explained.ids[row],
-        "reason": reason,
-        "label": explained.labels[output],
-        "prediction": prediction[output],
-        "expected": found[line.base][output],
-        "bars": bars(explained.features, found[line.values][of_label], FEATURES_OF_A_ROW, half_widths),
-    }
-
-
-def more(*left_out: tuple[int, str]) -> str:
-    """`3 more labels and 1 more row`, or nothing."""
-    return " and ".join(f"{count} more {noun}{'' if count == 1 else 's'}" for count, noun in left_out if count > 0)
-
-
-def render(title: str, facts: Facts, **content: Any) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("explainer"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _dependence(results: Results) -> Section:
+    intro = (
+        "The mean prediction when every row has the same value of the feature (thick), some rows' own (thin), and "
+        "below how the data is spread over it. Of several labels the one that moves most is drawn."
     )
-    environment.filters["number"] = lambda value: f"{value:.3g}"
-    environment.filters["short"] = lambda value: f"{value:.1g}"
-    environment.filters["signed"] = lambda value: f"{value:+.3g}"
-    defaults: dict[str, Any] = {"notes": [], "labels": [], "rows": [], "pictures": [], "agg_method": "", "more": ""}
-    defaults |= {
-        "curves": [],
-        "biases": [],
-        "faithfulness": None,
-        "representative": 0,
-        "granularity": "",
-        "intervals": False,
-    }
-    return environment.get_template("report.html.j2").render(title=title, facts=facts, **(defaults | content))
+    cards = [dependence_card(one, results.labels) for one in results.dependence[:MOST_CURVES]]
+    return Section("How predictions move with one feature", (intro,), cards, readings=(DEPENDENCE,))
+
+
+def _bias(bias: BiasFound, when: str, key: str) -> Section:
+    intro = (
+        f"Positive is {bias.label} {bias.positive}. Differences compare all other rows with the facet's: above zero "
+        "they favour the others. The 95 % intervals are by bootstrap."
+    )
+    cards = [
+        Card(
+            f"{column} = {value}",
+            "",
+            (Measures([Measure(one.description, one.value, one.low, one.high, one.error or "") for one in metrics]),),
+        )
+        for column, found in bias.facets.items()
+        for value, metrics in found
+    ]
+    code = Reading("analysis.json", BIAS.format(key=key))
+    return Section(f"Bias {when}", (intro,), cards[:MOST_FACETS], wide=True, readings=(code,))

@@ -99,10 +99,14 @@ class Request:
         return preprocessing_of(self.policy, model_folder)
 
     def write_text(self, name: str, text: str) -> None:
+        """As `write_bytes`, in UTF-8."""
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
         """Write a file of the results, whole or not at all: they are uploaded while the job runs."""
         path = self.folders.output / name
         part = path.with_name(f".{path.name}.part")
-        part.write_text(text, encoding="utf-8")
+        part.write_bytes(content)
         part.replace(path)
 
     @property

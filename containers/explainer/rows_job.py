@@ -21,6 +21,7 @@ from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, out
 from explainer.coding import Coding, Columns, coding_of, content_of
 from explainer.dependence_job import FeatureDependence, dependences, features_of
 from explainer.outputs import output_columns, output_names
+from explainer.pages import write_report
 from explainer.predictor import answered_labels, answers_label, asks, open_predictor
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
@@ -294,7 +295,7 @@ def _write(request: Request, table: Table, found: Results) -> None:
     request.write_text("analysis.json", analysis_json(config, found, assay))
     report = config.methods.report
     chosen = why_chosen(read_samples(request.samples_file))
-    request.write_text(f"{report.name}.html", rows_report(report.title, facts(request, table, found), found, chosen))
+    write_report(request, rows_report(report.title, facts(request, table, found), found, chosen))
     if found.rows is not None:
         found.rows.found.parts.forget()
 

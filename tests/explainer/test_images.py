@@ -155,7 +155,7 @@ def test_white_noise_is_the_baseline_when_none_is_given_and_the_same_for_one_see
         return {str(path): path.read_bytes() for path in pictures.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 7
+    assert len(first) == 9
     assert run() == first
     noise = white_noise((50, 40), 1)
     assert noise.shape == (50, 40, 3)

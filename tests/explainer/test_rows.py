@@ -133,7 +133,7 @@ def test_one_seed_gives_the_same_bytes(rows: Any, give_model: Any) -> None:
         return {str(path): path.read_bytes() for path in rows.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 8
+    assert len(first) == 10
     assert run() == first
 
 

@@ -251,7 +251,7 @@ def test_one_seed_gives_the_same_bytes(reviews: Any) -> None:
         return {str(path): path.read_bytes() for path in reviews.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 4
+    assert len(first) == 6
     assert run() == first
 
 
