@@ -194,6 +194,7 @@ def test_without_credentials_it_says_so(rejudge: Rejudge, monkeypatch: pytest.Mo
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)  # it keeps the credentials that another test gave it
     clients.s3.cache_clear()
     code, _, err = rejudge("s3://archives/runs/birds/none/")
     clients.s3.cache_clear()

@@ -72,8 +72,9 @@ def packed(folder: Path) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w:gz") as tar:
         tar.add(folder / "1", "1")
-        # Clarify's endpoint needs it for pictures; our jobs never run it.
-        tar.addfile(tarfile.TarInfo("code/inference.py"))
+        if folder.name == "lamps":
+            # Clarify's endpoint needs it for pictures; our jobs never run it.
+            tar.addfile(tarfile.TarInfo("code/inference.py"))
     return archive.getvalue()
 
 

@@ -35,7 +35,9 @@ PARTS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 def asked_for(group: str) -> set[str]:
     if group == "project":
-        return {Requirement(line).name for line in PROJECT["project"]["dependencies"]}
+        extras = PROJECT["project"]["optional-dependencies"].values()
+        asked = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in extra)]
+        return {Requirement(line).name for line in asked}
     members = PROJECT["dependency-groups"][group]
     included = [asked_for(member["include-group"]) for member in members if isinstance(member, dict)]
     return {Requirement(line).name for line in members if isinstance(line, str)}.union(*included)
