@@ -152,7 +152,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
-    return _Evaluated(table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(table))
+    return _Evaluated(table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(policy))
 
 
 def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport:
@@ -288,6 +288,8 @@ def _explain(
     return explain, []
 
 
-def _why_not_explained(table: Table) -> str:
-    texts = [name for name in table.features if table.types[name] == "text"]
-    return f"Not yet: explanations of texts, such as {texts[0]}." if texts else ""
+def _why_not_explained(policy: Policy) -> str:
+    unbounded = policy.explain.max_cost is not None and policy.model.predictor == "endpoint"
+    return (
+        "Not yet: explain.max_cost. So nothing is spent on asking the endpoint about more texts." if unbounded else ""
+    )

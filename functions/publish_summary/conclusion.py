@@ -232,6 +232,7 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
             reason=sample.reason,
             heat_maps=explained.heat_maps(sample),
             attributions=first(explained.attributions(sample)),
+            texts=explained.texts(sample),
             champion=None if champion is None or same is None else of_champion(champion, same),
         )
 

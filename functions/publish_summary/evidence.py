@@ -16,7 +16,7 @@ from assay.failure import Failure
 from assay.layout import RunFolder
 from assay.names import Stage
 from assay.run import Champion, Run, RunState
-from assay.summary import JobTime, Summary
+from assay.summary import JobTime, Passage, Summary
 from assay_aws.jobs import DescribedJob, describe_job
 from assay_aws.run_store import RunStore, failure_of
 from publish_summary.importance import LocalValues
@@ -44,6 +44,10 @@ class Explained:
     def attributions(self, sample: ExplainSample) -> dict[str, float]:
         """What moved a row's predicted output, the largest first."""
         return {} if self.values is None else self.values.of(sample.id, sample.predicted)
+
+    def texts(self, sample: ExplainSample) -> dict[str, tuple[Passage, ...]]:
+        """The beginning of a row's texts, with what moved its predicted output."""
+        return {} if self.values is None else self.values.passages(sample.id, sample.predicted)
 
 
 @dataclass(frozen=True)
@@ -149,19 +153,24 @@ def _champion_explained(store: RunStore, evaluated: Evidence) -> Explained | Non
 def _explained(store: RunStore, report: EvaluationReport, samples: ExplainSamples) -> Explained:
     """Raises JobFailed where a file is missing or broken."""
     analysis = store.result(store.folder.analysis, AnalysisReport)
-    return Explained(store.folder, samples, analysis, _local_values(store, report))
+    return Explained(store.folder, samples, analysis, _local_values(store, report, samples))
 
 
-def _local_values(store: RunStore, report: EvaluationReport) -> LocalValues | None:
+def _local_values(store: RunStore, report: EvaluationReport, samples: ExplainSamples) -> LocalValues | None:
     """Raises JobFailed where the file is missing or broken; None for images, which have none."""
     if report.explain is None or report.explain.kind != "rows":
         return None
-    key = store.folder.explanation + "explanations_shap/out.csv"
+    texts = bool(report.explain.texts)
+    key = store.folder.explanation + "explanations_shap/" + ("out.jsonl" if texts else "out.csv")
     content = store.read(key)
     if content is None:
         raise JobFailed(f"the job completed, but {store.uri(key)} is missing")
     try:
-        rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+        text = content.decode("utf-8-sig")
+        if texts:
+            ids = [sample.id for sample in samples.samples]
+            return LocalValues.read_texts(text.rstrip("\n").split("\n"), report.explain, ids)
+        rows = csv.reader(io.StringIO(text, newline=""))
         return LocalValues.read(rows, report.explain)
     except (ValueError, csv.Error) as error:
         raise JobFailed(f"the job completed, but {store.uri(key)} is broken: {error}") from error

@@ -14,6 +14,7 @@ from assay.evaluation import EvaluationReport, Slice
 from assay.summary import Summary
 from assay_aws.run_store import RunStore
 from publish_summary.headline import flips_in_words, name_of, number
+from publish_summary.importance import MOST_PASSAGES
 from publish_summary.notice import failing_first, printable
 
 PICTURES_MAX = 4 << 20
@@ -58,6 +59,7 @@ def templates() -> Environment:
         "flips_in_words": flips_in_words,
         "metrics_of": metrics_of,
         "rows_max": ROWS_MAX,
+        "passages_max": MOST_PASSAGES,
         "changes_max": CHANGES_MAX,
     }
     return environment

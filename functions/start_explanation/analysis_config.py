@@ -8,6 +8,7 @@ from typing import Any
 
 from assay.errors import BadPolicy
 from assay.evaluation import Explainable
+from assay.languages import MANY
 from assay.policy import Clusters, Explain, ModelOptions
 from assay.run import Run
 from assay_aws.settings import ExplanationSettings
@@ -38,7 +39,9 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         "version": "1.0",
         "dataset_type": "application/x-image" if images else "text/csv",
         "methods": {
-            "shap": shap_of_images(asked, objects=objects) if images else shap_of_rows(asked, explain),
+            "shap": shap_of_images(asked, objects=objects)
+            if images
+            else shap_of_rows(asked, explain, run.policy.data.language),
             "report": {"name": "report", "title": f"{run.model}: run {run.id}"},
         },
         "predictor": {
@@ -101,7 +104,8 @@ def predictor(model: ModelOptions, *, images: bool) -> dict[str, Any]:
     }
 
 
-def shap_of_rows(asked: Explain, explain: Explainable) -> dict[str, Any]:
+def shap_of_rows(asked: Explain, explain: Explainable, language: str | None) -> dict[str, Any]:
+    """Without a baseline in the policy there is none here: both engines then drop what is absent from a text."""
     shap: dict[str, Any] = {"agg_method": "mean_abs", "use_logit": False, "save_local_shap_values": True}
     shap["seed"] = asked.seed
     if asked.num_samples is not None:
@@ -110,6 +114,8 @@ def shap_of_rows(asked: Explain, explain: Explainable) -> dict[str, Any]:
         shap["num_clusters"] = asked.baseline.clusters
     elif asked.baseline is not None:
         shap["baseline"] = baseline_rows(asked.baseline, feature_names(explain))
+    if explain.texts:
+        shap["text_config"] = {"granularity": asked.granularity, "language": language or MANY}
     return shap
 
 

@@ -112,7 +112,7 @@ def write(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "model"), [("reviews.tsv", "keras"), ("reviews.csv", "saved_model"), ("reviews.jsonl", "keras")]
 )
-def test_texts_are_scored_measured_and_not_explained_yet(
+def test_texts_are_scored_measured_and_written_to_be_explained(
     job: Job, archives: Callable[[str], Path], name: str, model: str
 ) -> None:
     shutil.copy(archives(model), job.input("model") / "model.tar.gz")
@@ -134,9 +134,12 @@ def test_texts_are_scored_measured_and_not_explained_yet(
     expected = np.exp([-2, 0.5, 2]) / np.exp([-2, 0.5, 2]).sum()
     np.testing.assert_allclose(predictions[0]["scores"], expected, rtol=1e-5)
     assert "multiclass_classification_metrics" in job.evaluation
-    assert report.explain is None
-    texts = [finding.text for finding in report.findings if finding.title == "Not explained"]
-    assert len(texts) == 1 and "explanations of texts" in texts[0]
+    assert report.explain is not None
+    assert report.explain.headers == ("review_body", "sentiment", "assay_id")
+    assert report.explain.types == {"review_body": "text"}
+    with (job.output / "explain/rows/data.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert sorted(row[0] for row in rows) == sorted(text for text, _ in REVIEWS)
 
 
 def test_a_column_that_the_model_does_not_see_is_told(job: Job, archives: Callable[[str], Path]) -> None:

@@ -341,6 +341,74 @@ def test_the_champions_reasons_stand_beside_ours_only_for_the_same_row(
         assert mistake.champion.attributions == {"age": 100.0, "hours": 100.0}
 
 
+TEXTS = ROWS.model_copy(
+    update={
+        "headers": ("review", "kind", "stars", "assay_id"),
+        "label": "stars",
+        "types": {"review": "text", "kind": "categorical"},
+    }
+)
+
+
+def out_jsonl(identified: bool, *texts: list[tuple[str, int, list[float]]]) -> str:
+    """Explanations of rows a, b, c: the same texts, and a kind that speaks for the first label."""
+    parts = [
+        {"attribution": v, "description": {"partial_text": t, "start_idx": at}} for text in texts for t, at, v in text
+    ]
+    line: dict[str, Any] = {
+        "explanations": [
+            {"feature_name": "review", "data_type": "free_text", "attributions": parts},
+            {"feature_name": "kind", "data_type": "categorical", "attributions": [{"attribution": [0.25, -0.25]}]},
+        ]
+    }
+    return "".join(json.dumps(line | ({"assay_id": row} if identified else {})) + "\n" for row in "abc")
+
+
+HOSTILE = [
+    ("</span><script>alert(1)</script>", 0, [0.0, -0.5]),
+    ("worse\u2028", 40, [-1.0, 2.0]),
+    ("!", 45, [0.0, 0.0]),
+]
+
+
+@pytest.mark.parametrize("identified", [True, False])
+def test_texts_of_mistakes_are_highlighted_and_sum_up(aws: Aws, identified: bool) -> None:
+    uploaded = explained(aws, TEXTS)
+    aws.put(uploaded.folder.explanation + "explanations_shap/out.jsonl", out_jsonl(identified, HOSTILE))
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert found.explanation == "done", found.explanation_failure
+    (mistake,) = found.mistakes
+    assert mistake.attributions == {"review": 1.5, "kind": -0.25}
+    passages = [(one.text, one.value, one.apart) for one in mistake.texts["review"]]
+    assert passages == [(HOSTILE[0][0], -0.5, False), ("worse\u2028", 2.0, True), ("!", 0.0, False)]
+    assert found.importance[0].features == {"review": 1.0, "kind": 0.25}
+    page = aws.get(uploaded.folder.summary_html)
+    assert "<script" not in page
+    assert '<span class="raises" style="--strength: 100%" title="+2">worse' in page
+    assert '<span class="lowers" style="--strength: 25%" title="-0.5">&lt;/span&gt;&lt;script&gt;' in page
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "out.jsonl is missing"),
+        ("{", "out.jsonl is broken"),
+        ('{"explanations": []}', "line 1: explains , expected review, kind"),
+        (out_jsonl(True, [("a", 0, [1.0])]), "expected 2 values of each attribution"),
+        (out_jsonl(True) * 2, "line 4: "),
+    ],
+)
+def test_broken_explanations_of_texts_are_the_explanations_failure(aws: Aws, content: str | None, says: str) -> None:
+    uploaded = explained(aws, TEXTS)
+    if content is not None:
+        aws.put(uploaded.folder.explanation + "explanations_shap/out.jsonl", content)
+    publish_summary(uploaded.due)
+    found = summary(aws, uploaded)
+    assert (found.verdict, found.explanation) == ("pass", "failed")
+    assert says in (found.explanation_failure or "")
+
+
 @pytest.mark.parametrize("gone", ["samples", "analysis"])
 def test_a_champion_whose_explanation_is_gone_leaves_ours_as_it_is(aws: Aws, gone: str) -> None:
     with_champion(aws, 0.9, explain=ROWS)

@@ -181,9 +181,11 @@ for config in json.load(sys.stdin):
 """
 
 
-def config(explain: Explainable, model: dict[str, Any] | None = None, **explain_policy: Any) -> dict[str, Any]:
+def config(
+    explain: Explainable, model: dict[str, Any] | None = None, data: dict[str, Any] | None = None, **explain_policy: Any
+) -> dict[str, Any]:
     task = "tabular_classification" if model else "image_classification"
-    content = {"task": task, "data": {"source": "x/"}, "model": model or {}, "explain": explain_policy}
+    content = {"task": task, "data": {"source": "x/"} | (data or {}), "model": model or {}, "explain": explain_policy}
     policy = read_policy(content)
     run = Run.model_validate(
         {
@@ -209,6 +211,14 @@ NAMED = {
 }
 OWN = {"predictor": "endpoint", "instance_type": "ml.c5.large", "probability": 0}
 
+TEXTS = ROWS.model_copy(
+    update={
+        "headers": ("review", "kind", "stars", "assay_id"),
+        "label": "stars",
+        "types": {"review": "text", "kind": "categorical"},
+    }
+)
+
 CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
     (ROWS, {"model": NAMED}),
     (ROWS, {"model": OWN}),
@@ -218,12 +228,15 @@ CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
     (ROWS, {"baseline": {"clusters": 3}, "num_samples": 100}),
     (ROWS, {"baseline": [[1, 2], [3, 4]]}),
     (ROWS, {"baseline": [{"hours": 2, "age": 1}]}),
+    (TEXTS, {"model": NAMED, "granularity": "sentence", "baseline": [["ok", "Books"]]}),
 ]
 
 
 @pytest.mark.skipif(not SAGEMAKER.exists(), reason=f"{SAGEMAKER} is missing: `make test` sets it up")
 def test_every_configuration_is_valid_by_awss_own_schema() -> None:
     configs = [config(explain, **policy) for explain, policy in CONFIGS]
+    for one in configs:
+        one.pop("column_types", None)  # which goes to our engine alone
     done = subprocess.run(
         [str(SAGEMAKER), "-W", "ignore", "-c", VALIDATE],
         input=json.dumps(configs),
@@ -275,6 +288,15 @@ def test_a_job_that_asks_an_endpoint_has_a_network_and_no_model(
     else:
         assert asked["endpoint_name"] == endpoint
         assert aws.state(uploaded.folder).serving_model is None
+
+
+def test_texts_are_explained_by_the_policys_units_and_language() -> None:
+    found = config(TEXTS, granularity="paragraph", data={"language": "French"})
+    assert found["methods"]["shap"]["text_config"] == {"granularity": "paragraph", "language": "fr"}
+    assert found["column_types"] == {"review": "text", "kind": "categorical"}
+    assert config(TEXTS)["methods"]["shap"]["text_config"] == {"granularity": "token", "language": "xx"}
+    assert "baseline" not in found["methods"]["shap"]  # which drops what is absent
+    assert "text_config" not in config(ROWS)["methods"]["shap"]
 
 
 def test_rows_say_which_column_is_what() -> None:

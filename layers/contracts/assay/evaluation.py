@@ -186,6 +186,11 @@ class Explainable(Record):
     positive: str | None = None
     """Rows: the label's value that counts as positive."""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Rows: the features that are explained by their tokens, sentences or paragraphs."""
+        return tuple(name for name, kind in self.types.items() if kind == "text")
+
 
 class EvaluationReport(Record):
     """`report.json`."""

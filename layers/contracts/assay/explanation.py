@@ -75,6 +75,32 @@ class Attributions(Foreign):
     """Label → how alike two halves of the rows rank the features: the mean of Spearman's correlations, 1 the same."""
 
 
+class PartialText(Foreign):
+    partial_text: str
+    start_idx: int
+    """Where it begins in its text, in characters."""
+
+
+class LocalAttribution(Foreign):
+    """Of a feature, or of a part of a text."""
+
+    attribution: tuple[float, ...]
+    """One for each label."""
+    description: PartialText | None = None
+
+
+class FeatureExplanation(Foreign):
+    feature_name: str
+    data_type: str
+    attributions: tuple[LocalAttribution, ...]
+
+
+class LocalExplanation(Foreign):
+    """A line of `explanations_shap/out.jsonl`; the row's identifier stands beside it under its column's name."""
+
+    explanations: tuple[FeatureExplanation, ...]
+
+
 class BiasInterval(Foreign):
     """Of a bias metric, where its resamples have values; the metric itself stands in Clarify's place."""
 

@@ -35,7 +35,7 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "explain.baseline by address (built: rows, clusters)"
     if not tabular and policy.explain.pdp:
         yield "explain.pdp of images"
-    # a text behind an endpoint is not explained yet, so nothing is spent
+    # a text behind an endpoint is then not explained, so nothing is spent
     unspent = model.predictor == "endpoint" and policy.task == "text_classification"
     if policy.explain.max_cost is not None and not unspent:
         yield "explain.max_cost"

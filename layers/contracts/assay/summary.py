@@ -99,6 +99,16 @@ class OfChampion(Record):
     """Rows: what moved the predicted output most, the largest first."""
 
 
+class Passage(Record):
+    """A token, sentence or paragraph of a text."""
+
+    text: str
+    value: float
+    """What it did to the predicted output."""
+    apart: bool
+    """White space stands before it."""
+
+
 class Mistake(Record):
     """A sample that was explained and predicted wrongly."""
 
@@ -112,6 +122,8 @@ class Mistake(Record):
     """Images: keys in the bucket."""
     attributions: dict[str, float] = {}
     """Rows: what moved the predicted output most, the largest first."""
+    texts: dict[str, tuple[Passage, ...]] = {}
+    """Rows: the beginning of each feature that is a text; `attributions` has the sum of all its passages."""
     champion: OfChampion | None = None
     """None: it explained other samples, or nothing."""
 
