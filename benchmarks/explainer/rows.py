@@ -1,9 +1,9 @@
 """How fast rows are explained: `make benchmark-rows ARGS="--adult FOLDER"`.
 
 Whole jobs, `python -m explainer ROOT` on folders laid out as SageMaker does it, on the Adult data: 14 features, six
-numbers and eight categories, a Keras model that takes an input for each column, with its StringLookups inside, and 1,000
-rows to explain. Beside it: partial dependence against pure forward passes and scikit-learn, and how long a mistake in
-the configuration takes to be told. Medians.
+numbers and eight categories, and a Keras model that takes an input for each column, with its StringLookups inside.
+Beside it: partial dependence against pure forward passes and scikit-learn, what the surrogate gains and costs, and how
+long a mistake in the configuration takes to be told. Medians.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import argparse
 import csv
 import json
 import os
-import resource
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -32,6 +32,7 @@ import numpy as np  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from explainer.dependence import buckets, partial_dependence  # noqa: E402
+from explainer.shapley import Predict  # noqa: E402
 
 NUMBERS = ("age", "fnlwgt", "education_num", "capital_gain", "capital_loss", "hours_per_week")
 LABEL = "income"
@@ -94,41 +95,178 @@ def lay_out(root: Path, adult: Path, archive: Path, count: int, shap: dict[str, 
     (given / "config/analysis_config.json").write_text(json.dumps(config))
 
 
-def job(root: Path) -> float:
-    """Seconds that a whole job takes, interpreter and imports included."""
+def job(root: Path) -> tuple[float, float]:
+    """Seconds and MB at most that a whole job takes, interpreter and imports included."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(PATH)}
-    started = time.perf_counter()
-    ran = subprocess.run([sys.executable, "-m", "explainer", str(root)], env=environment, capture_output=True, text=True)
-    seconds = time.perf_counter() - started
-    if ran.returncode:
-        raise SystemExit(ran.stdout + ran.stderr)
-    return seconds
+    with (root / "log").open("w") as log:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "explainer", str(root)], env=environment, stdout=log, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return seconds, usage.ru_maxrss / 1024
 
 
-def jobs(adult: Path, archive: Path, count: int, repeats: int) -> None:
-    print(f"Whole jobs: {count:,} rows of Adult, 14 features, default number of samples")
-    for clusters in (1, 4, 12):
-        found = []
-        for _ in range(repeats):
+def jobs(adult: Path, archive: Path, repeats: int) -> None:
+    print("Whole jobs on Adult, 14 features")
+    cases: list[tuple[int, dict[str, Any]]] = [
+        (1000, {"num_clusters": 1}),
+        (1000, {"num_clusters": 4}),
+        (1000, {"num_clusters": 12}),
+        (1000, {"num_clusters": 12, "tolerance": 0.01}),
+        (1000, {"num_clusters": 1, "num_samples": 100}),
+        (16000, {"num_clusters": 1, "num_samples": 100}),
+    ]
+    for count, shap in cases:
+        seconds, memory = [], []
+        for _ in range(repeats if count == 1000 else 1):
             with TemporaryDirectory() as temporary:
-                lay_out(Path(temporary), adult, archive, count, {"num_clusters": clusters})
-                found.append(job(Path(temporary)))
-                analysis = json.loads((Path(temporary) / "processing/output/analysis.json").read_text())
-        calls = analysis["assay"]["model_calls"]
-        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"{clusters:3} k-prototypes  {np.median(found):6.1f} s  {calls:12,} model calls  {memory:6.0f} MB at most")
+                lay_out(Path(temporary), adult, archive, count, shap)
+                one, most = job(Path(temporary))
+                seconds.append(one)
+                memory.append(most)
+                output = Path(temporary) / "processing/output"
+                if not (output / "analysis.json").exists():
+                    raise SystemExit((Path(temporary) / "log").read_text())
+                calls = json.loads((output / "analysis.json").read_text())["assay"]["model_calls"]
+        print(
+            f"  {count:6,} rows, {json.dumps(shap):48} {np.median(seconds):6.1f} s {calls:11,} model calls "
+            f"{np.median(memory):5.0f} MB at most"
+        )
+
+
+def network(features: int) -> Predict:
+    """Two layers of 64 in NumPy, float32 inside as networks are."""
+    rng = np.random.default_rng(0)
+    shapes = ((features, 64), (64, 64), (64, 1))
+    layers = [(rng.normal(size=shape) / np.sqrt(shape[0])).astype(np.float32) for shape in shapes]
+
+    def predict(x: NDArray[Any]) -> NDArray[np.float32]:
+        hidden = x.astype(np.float32)
+        for layer in layers[:-1]:
+            hidden = np.maximum(hidden @ layer, 0)
+        return np.asarray(1 / (1 + np.exp(-hidden @ layers[-1])))
+
+    return predict
+
+
+def dependence(repeats: int, features: int = 30, points: int = 15, count: int = 500) -> None:
+    """Relative to the model's own time for as many rows, taken in turns."""
+    from sklearn.base import BaseEstimator, RegressorMixin
+    from sklearn.inspection import partial_dependence as by_sklearn
+
+    rows = np.random.default_rng(1).normal(size=(count, features))
+    predict = network(features)
+    grids = [buckets(rows[:, feature], points) for feature in range(features)]
+
+    class Estimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.fitted_ = True
+
+        def fit(self, *_: object) -> Estimator:
+            return self
+
+        def predict(self, x: NDArray[Any]) -> NDArray[Any]:
+            return predict(x)[:, 0]
+
+    def passes() -> None:
+        asked = np.random.default_rng(2).normal(size=(8192, features))
+        for start in range(0, features * points * count, len(asked)):
+            predict(asked[: features * points * count - start])
+
+    def peer() -> None:
+        for feature in range(features):
+            by_sklearn(Estimator(), rows, [feature], grid_resolution=points, kind="average", method="brute")
+
+    runs: dict[str, Callable[[], object]] = {
+        "Assay": lambda: list(partial_dependence(predict, rows, range(features), grids)),
+        "scikit-learn": peer,
+    }
+    ratios: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, run in runs.items():
+            pure = timed(passes)
+            ratios[name].append(timed(run) / pure)
+    print(f"\nPartial dependence / pure forward passes, {features} features x {points} points x {count} rows")
+    for name, found in ratios.items():
+        print(f"  {name:20}{np.median(found):6.2f}")
+
+
+def surrogates(adult: Path, archive: Path, count: int = 10) -> None:
+    """What the surrogate gains and costs: in process, and where each synthetic row takes a millisecond more."""
+    from explainer.coding import coding_of
+    from explainer.request import read_request
+    from explainer.rows_job import read_rows, rows_model
+    from explainer.shapley import RowExplainer
+    from job.folders import Folders
+    from job.progress import Progress
+
+    with TemporaryDirectory() as temporary:
+        lay_out(Path(temporary), adult, archive, 200, {})
+        folders = Folders(Path(temporary))
+        request = read_request(folders, Progress(folders.progress))
+        table = read_rows(request)
+        coding = coding_of(table.features, table.types, table.columns)
+        with request.model() as (model, _):
+            fast = rows_model(model, table, coding, request).predict
+            coded = coding.encode({name: table.columns[name] for name in table.features})
+            rows, baseline = coded[:count], coded[100:101]
+
+            def slow(x: NDArray[Any]) -> NDArray[Any]:
+                time.sleep(0.001 * len(x))
+                return fast(x)
+
+            exact = np.array([one.values for one in RowExplainer(fast, baseline, num_samples=2**14).explain(rows)])
+            print("\nThe surrogate: root mean square error; ms a row in process, and with 1 ms more for each call")
+            for samples in (140, 350, 700, 2076):
+                for surrogate in (False, True):
+                    explainers = [
+                        RowExplainer(predict, baseline, num_samples=samples, surrogate=surrogate)
+                        for predict in (fast, slow)
+                    ]
+                    found = np.array([one.values for one in explainers[0].explain(rows)])
+                    error = np.sqrt(np.square(found - exact).mean())
+                    times = [1000 * timed(partial(one.explain, rows)) / count for one in explainers]
+                    name = "surrogate" if surrogate else "none"
+                    print(f"  {samples:5} samples, {name:10} {error:9.2e}  {times[0]:7.1f}  {times[1]:7.1f}")
+
+
+def mistakes(repeats: int) -> None:
+    """Seconds until a mistake in the configuration is told."""
+    found = []
+    for _ in range(repeats):
+        with TemporaryDirectory() as temporary:
+            config = Path(temporary) / "processing/input/config"
+            config.mkdir(parents=True)
+            (config / "analysis_config.json").write_text('{"dataset_type": "text/csv", "methods": {"shap": {}}}')
+            found.append(job(Path(temporary))[0])
+    print(f"\nA mistake in the configuration is told after {np.median(found):.2f} s (slowest {max(found):.2f} s)")
+
+
+def timed(run: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adult", type=Path, default=ROOT.parent / "shared/data/adult")
-    parser.add_argument("--rows", type=int, default=1000)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=3, help="of each job")
     arguments = parser.parse_args()
+    dependence(4 * arguments.repeats)
     with TemporaryDirectory() as temporary:
         archive = Path(temporary) / "model.tar.gz"
+        mistakes(4 * arguments.repeats)
+        if not arguments.adult.is_dir():
+            raise SystemExit(
+                f"{arguments.adult}: no such folder; the rest needs the Adult data's train.csv and test.csv"
+            )
         train(arguments.adult, archive)
-        jobs(arguments.adult, archive, arguments.rows, arguments.repeats)
+        surrogates(arguments.adult, archive)
+        jobs(arguments.adult, archive, arguments.repeats)
 
 
 if __name__ == "__main__":
