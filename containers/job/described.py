@@ -17,13 +17,15 @@ class DescribedJob(NamedTuple):
 
 
 def described_job(folders: Folders) -> DescribedJob | None:
-    """None where the program runs by itself.
+    """None where the program runs by itself, and the file is missing or says only where its inputs lie.
 
     Raises:
         BadSettings: the file is there, and is no description of a job.
     """
     try:
         content = json.loads(folders.config.read_bytes())
+        if set(content) == {"ProcessingInputs"}:
+            return None
         cluster = content["ProcessingResources"]["ClusterConfig"]
         region = content["ProcessingJobArn"].split(":")[3]
         return DescribedJob(content["ProcessingJobName"], region, cluster.get("InstanceType"))

@@ -28,6 +28,7 @@ examples:
   assay validate --model model.tar.gz                  what is wrong with it, what the data can decide, what it takes
   assay run model.tar.gz --policy assay.yaml           model and data through the same chain
   assay rejudge assay-results/runs/birds/<run> --policy stricter.yaml
+  assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
 """
 
 RUN_DESCRIPTION = """\
@@ -92,6 +93,22 @@ exit codes: 0 passed or not judged, 1 failed, 2 no such run or no numbers, 3 inc
 examples:
   assay rejudge assay-results/runs/birds/<run> --policy stricter.yaml
   assay rejudge s3://archives/runs/birds/<run>/ --json
+"""
+
+EXPLAIN_DESCRIPTION = """\
+Does a job of SageMaker Clarify on this machine: its analysis_config.json as it is, on a model and data that lie here.
+No AWS, no endpoint, nothing of the chain; the results lie in Clarify's layout.
+"""
+
+EXPLAIN_EXAMPLES = """\
+exit codes: 0 done, 2 not: what was found and what would be right; with --compare 1: they differ
+
+examples:
+  assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
+  assay explain --config analysis_config.json --model model.tar.gz --map s3://lake/census=./census --check
+  assay explain --config analysis_config.json --dataset rows.csv --endpoint census=http://localhost:8080/invocations
+  echo 39,State-gov,13 | assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv --record
+  assay explain --compare clarifys-output/ explanation/ --html page.html
 """
 
 SCHEMA_DESCRIPTION = "Prints the JSON Schema of assay.yaml: an editor completes, explains and checks a policy by it."
@@ -280,6 +297,57 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument("--debug", action="store_true", help="show logs and tracebacks")
     again.set_defaults(action=rejudge)
 
+    why = commands.add_parser(
+        "explain",
+        help="explain a model by Clarify's analysis_config.json",
+        description=EXPLAIN_DESCRIPTION,
+        epilog=EXPLAIN_EXAMPLES,
+        **RAW,
+    )
+    why.add_argument(
+        "--config",
+        type=Path,
+        default=Path("analysis_config.json"),
+        metavar="FILE",
+        help="what to do, in Clarify's words (%(default)s)",
+    )
+    why.add_argument("--model", type=Path, metavar="ARCHIVE", help="the model, as for `assay run`")
+    why.add_argument("--dataset", type=Path, metavar="PATH", help="a file or a folder; in the place of dataset_uri")
+    why.add_argument(
+        "--map",
+        type=mapping,
+        action="append",
+        default=[],
+        metavar="S3=PATH",
+        help="where a copy of an s3:// address of the configuration lies on this machine; may be given several times",
+    )
+    why.add_argument(
+        "--endpoint",
+        type=endpoint,
+        action="append",
+        default=[],
+        metavar="NAME=URL",
+        help="where the endpoint that the configuration names answers here: its container's /invocations",
+    )
+    why.add_argument("--output", type=Path, metavar="DIR", help="where the results go (explanation)")
+    how = why.add_mutually_exclusive_group()
+    how.add_argument(
+        "--check", action="store_true", help="say what would be done, how many model calls, how long; do nothing"
+    )
+    how.add_argument(
+        "--record", action="store_true", help="explain one record from standard input: a line of CSV, or JSON"
+    )
+    how.add_argument(
+        "--compare",
+        nargs=2,
+        type=Path,
+        metavar=("THEIRS", "OURS"),
+        help="compare two output folders: bias metrics, global and local values",
+    )
+    why.add_argument("--html", type=Path, metavar="FILE", help="with --compare: the page, too")
+    why.add_argument("--debug", action="store_true", help="show logs and tracebacks")
+    why.set_defaults(action=explain)
+
     schema = commands.add_parser(
         "schema", help="print the policy's JSON Schema", description=SCHEMA_DESCRIPTION, epilog=SCHEMA_EXAMPLES, **RAW
     )
@@ -354,6 +422,31 @@ def rejudge(options: argparse.Namespace) -> int:
     from assay_local.rejudge import rejudge
 
     return rejudge(options.run, options.policy, Console(), as_json=options.json)
+
+
+def explain(options: argparse.Namespace) -> int:
+    from assay_local.console import Console
+
+    if options.compare is not None:
+        from assay_local.explanation_compare import compare
+
+        theirs, ours = options.compare
+        return compare(theirs, ours, options.html, Console())
+    from assay_local import explain as local
+
+    asked = local.Options(
+        config=options.config,
+        model=options.model,
+        dataset=options.dataset,
+        folders=dict(options.map),
+        endpoints=dict(options.endpoint),
+        output=options.output,
+    )
+    if options.check:
+        return local.check(asked, Console())
+    if options.record:
+        return local.explain_record(asked, local.standard_input(), Console(), Console(sys.stderr))
+    return local.explain(asked, Console())
 
 
 def print_schema(_: argparse.Namespace) -> int:

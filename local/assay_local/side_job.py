@@ -1,4 +1,4 @@
-"""A program with the evaluation job's code and folders, run beside the chain: for `assay validate` and `assay init`."""
+"""A program with a job's code and folders, run beside the chain: for `assay validate`, `init` and `explain`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,8 +63,10 @@ class SideJob:
         folder.mkdir(parents=True)
         (folder / ARCHIVE_NAME).symlink_to(archive.resolve())
 
-    def run(self, program: str, task: Task) -> None:
+    def run(self, program: str, task: Task, environment: Mapping[str, str] | None = None) -> None:
         """Run `python -m <program> ROOT` to its end, its progress told in the task.
+
+        Of this process's environment the program gets nothing, but what is given.
 
         Raises:
             AssayError: what the program says is wrong.
@@ -74,10 +76,10 @@ class SideJob:
         path = (here / "containers", here / "layers/contracts", Path(__file__).resolve().parents[1])
         log = self.root / "log"
         engine = ProcessEngine({"": program}, path)
-        started = engine.start({"AppSpecification": {"ImageUri": program}}, self.root, {}, log)
+        started = engine.start({"AppSpecification": {"ImageUri": program}}, self.root, environment or {}, log)
         try:
             while started.process.poll() is None:
-                task.detail = self._progress() or task.detail
+                self._tell(task)
                 time.sleep(POLL_SECONDS)
         finally:
             started.send_signal(signal.SIGKILL)
@@ -87,12 +89,13 @@ class SideJob:
         if started.process.returncode:
             self._raise(started.process.returncode, log)
 
-    def _progress(self) -> str:
+    def _tell(self, task: Task) -> None:
         try:
             told = json.loads((self.root / "output/progress.json").read_bytes())
-            return f"{told['stage']}: {told['done']:,} of {told['total']:,} {told['unit']}"
+            task.detail = f"{told['stage']}: {told['done']:,} of {told['total']:,} {told['unit']}"
+            task.share = told["done"] / max(told["total"], 1)
         except (OSError, ValueError, KeyError):
-            return ""
+            pass  # it has told nothing yet
 
     def _raise(self, returncode: int, log: Path) -> None:
         try:
@@ -100,7 +103,7 @@ class SideJob:
         except (OSError, ValueError):
             said = log.read_text(errors="replace").strip().splitlines()[-LAST_LINES:] if log.exists() else []
             raise Problem(
-                f"the check ended with exit code {exit_code(returncode)} and no reason"
+                f"the program ended with exit code {exit_code(returncode)} and no reason"
                 + (" (137: out of memory?)" if returncode == -signal.SIGKILL else "")
                 + (f"; its last words: {' / '.join(said)}" if said else "")
             ) from None
