@@ -55,7 +55,7 @@ def attributes(outcome: Outcome) -> dict[str, str]:
     return {
         "verdict": outcome.verdict,
         "severity": outcome.severity,
-        "model": printable(outcome.model)[:ATTRIBUTE_MAX],
+        "model": one_line(printable(outcome.model))[:ATTRIBUTE_MAX] or "-",  # SNS refuses an empty one
         **task,
         "run": outcome.run,
         "schema_version": str(outcome.schema_version),
@@ -191,7 +191,7 @@ def spent_in_words(spent: Spent) -> str:
 def duration(seconds: float) -> str:
     """`45 s`, `12 min`, `3 h 20 min`."""
     minutes = round(seconds / 60)
-    if seconds < 60:
+    if seconds < 59.5:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

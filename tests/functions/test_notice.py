@@ -1,5 +1,6 @@
 """What a notice says is a pure function of the summary: each of its branches."""
 
+import shlex
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from assay.policy import Gate
 from assay.summary import Change, Flips, Mistake, Summary
 from assay.verdict import GateOutcome
 from publish_summary.headline import headline
+from publish_summary.mending import commands_that_mend
 from publish_summary.notice import TEXT_MAX, Notice, notice, text
 from publish_summary.outcome import outcome
 
@@ -206,6 +208,32 @@ def test_details_a_request_and_a_failed_explanation_are_told() -> None:
     assert "Details\n  a: missing\n  b: unknown\n" in said
     assert "Archive      s3://b/models/digits/model.tar.gz\nRequest      ticket 7\n" in said
     assert "Explanation  failed: out of memory\n" in said
+
+
+def test_a_run_without_a_policy_tells_the_commands_that_mend_it() -> None:
+    upload = Upload(bucket="b", key="models/birds/7/model.tar.gz", version="v")
+    failure = Failure(error="NoPolicy", message="no policy")
+    made = summary("error", "birds", failure=failure, to_mend=commands_that_mend(failure, "birds", upload))
+    assert text(made, "b").split("\n\n")[1] == (
+        """To mend it, with the data that it is to be judged on for test-data/
+  aws s3 cp s3://b/models/birds/7/model.tar.gz model.tar.gz
+  assay init model.tar.gz test-data/
+  aws s3 cp --recursive test-data/ s3://b/models/birds/test-data/
+  aws s3 cp assay.yaml s3://b/models/birds/assay.yaml
+  aws s3 cp model.tar.gz s3://b/models/birds/7/model.tar.gz"""
+    )
+    assert commands_that_mend(Failure(error="BadPolicy", message="a typo"), "birds", upload) == ()
+    assert commands_that_mend(None, "birds", upload) == ()
+
+
+@pytest.mark.parametrize("name", ["a b", "'; rm -rf ~; '", "$(reboot)", "`reboot`", "a\nreboot", "*"])
+def test_in_a_command_a_hostile_name_is_one_word(name: str) -> None:
+    upload = Upload(bucket="b", key=f"models/{name}/model.tar.gz")
+    commands = commands_that_mend(Failure(error="NoPolicy", message="no policy"), name, upload)
+    assert all("\n" not in command for command in commands)
+    archive = f"s3://b/models/{name}/model.tar.gz".replace("\n", " ")
+    assert shlex.split(commands[0]) == ["aws", "s3", "cp", archive, "model.tar.gz"]
+    assert len(shlex.split(commands[2])) == 6
 
 
 def test_long_lists_are_cut_with_their_number() -> None:

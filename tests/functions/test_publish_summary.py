@@ -1,5 +1,5 @@
 import json
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import boto3
@@ -10,8 +10,10 @@ from assay.evaluation import Comparison, Difference, Explainable, ExplainSamples
 from assay.layout import champion_key
 from assay.outcome import Outcome
 from assay.run import Champion
-from assay.summary import Summary
+from assay.summary import Spent, Summary
+from assay_aws.event_bus import NotPut
 from assay_aws.run_store import RunStore
+from publish_summary.costs import Prices
 from publish_summary.handler import handler, publish_summary
 from start_evaluation.handler import start_evaluation
 from start_explanation.handler import start_explanation
@@ -135,17 +137,107 @@ def test_while_the_topic_is_away_the_run_has_ended_and_the_notice_waits(aws: Aws
     assert aws.keys("active/") == []
 
 
-def forget_lease(uploaded: Uploaded) -> None:
+def forget_lease(uploaded: Uploaded, what: str = "notice") -> None:
     """Let the time pass that a dead holder keeps its claim."""
 
     def expired(state: Any) -> Any:
-        claim = state.claims["notice"].model_copy(update={"until": datetime(2026, 1, 1, tzinfo=UTC)})
-        return state.model_copy(update={"claims": {**state.claims, "notice": claim}})
+        claim = state.claims[what].model_copy(update={"until": datetime(2026, 1, 1, tzinfo=UTC)})
+        return state.model_copy(update={"claims": {**state.claims, what: claim}})
 
     RunStore(BUCKET, uploaded.folder).change(expired)
 
 
-@pytest.mark.parametrize("before", range(7))
+def test_while_the_topic_is_away_the_bus_is_told_once(aws: Aws, wire: Wire) -> None:
+    uploaded = explained(aws)
+    wire.next("POST", *[refused_with(503)] * 6)
+    with pytest.raises(Exception, match="503"):
+        publish_summary(uploaded.changed("explanation"))
+    assert len(aws.finished()) == 1
+    forget_lease(uploaded)
+    publish_summary(uploaded.due)
+    assert (len(aws.finished()), len(aws.notices())) == (0, 1)
+
+
+def not_taken(carry_out: Any) -> Any:
+    """EventBridge answers 200, and says of the entry that it failed."""
+    failed = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": "InternalFailure", "ErrorMessage": "busy"}]}
+    return 200, {}, json.dumps(failed)
+
+
+def test_an_event_that_the_bus_did_not_take_comes_again(aws: Aws, wire: Wire) -> None:
+    uploaded = explained(aws)
+    wire.next("PutEvents", not_taken)
+    with pytest.raises(NotPut, match="Assay Run Finished: InternalFailure: busy"):
+        publish_summary(uploaded.changed("explanation"))
+    assert aws.keys("active/") == [f"active/{uploaded.folder.run}"]
+    publish_summary(uploaded.due)  # too early: whoever has the claim may still be at it
+    assert (len(aws.finished()), len(aws.notices())) == (0, 0)
+    forget_lease(uploaded, "event")
+    publish_summary(uploaded.due)
+    assert (len(aws.finished()), len(aws.notices())) == (1, 1)
+    assert aws.keys("active/") == []
+
+
+def test_a_death_between_sending_and_marking_sends_the_same_again(aws: Aws) -> None:
+    uploaded = explained(aws)
+    active = aws.get(f"active/{uploaded.folder.run}")
+    publish_summary(uploaded.changed("explanation"))
+    aws.put(f"active/{uploaded.folder.run}", active)
+
+    def unmarked(state: Any) -> Any:
+        return state.model_copy(
+            update={
+                "claims": {what: claim.model_copy(update={"done_at": None}) for what, claim in state.claims.items()}
+            }
+        )
+
+    RunStore(BUCKET, uploaded.folder).change(unmarked)
+    for what in ("event", "notice"):
+        forget_lease(uploaded, what)
+    publish_summary(uploaded.due)
+    first, second = aws.finished()
+    assert first["detail"] == second["detail"]
+    first, second = aws.notices()
+    assert first["Message"] == second["Message"]
+    publish_summary(uploaded.due)
+    assert (aws.finished(), aws.notices()) == ([], [])
+
+
+def test_time_and_cost_stand_beside_the_champions(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = Prices(as_of=date(2026, 11, 1), source="a test", usd_per_hour={"us-east-1": {"ml.m5.xlarge": 3.6}})
+    monkeypatch.setattr("publish_summary.handler.known_prices", lambda: table)
+    first = evaluated(aws)
+    publish_summary(first.due)
+    costs = summary(aws, first).costs
+    assert costs is not None
+    assert (costs.total, costs.champion) == (Spent(seconds=60, usd=0.06), None)
+    second = evaluated(aws)
+    aws.sagemaker.end(second.job("evaluation"), seconds=90)
+    publish_summary(second.due)
+    costs = summary(aws, second).costs
+    assert costs is not None
+    assert (costs.total, costs.champion) == (Spent(seconds=90, usd=0.09), Spent(seconds=60, usd=0.06))
+    assert "Jobs         2 min, $0.090; the champion's run 1 min, $0.060\n" in aws.mails()[-1]
+
+
+def test_a_champion_whose_summary_is_gone_has_no_cost(aws: Aws) -> None:
+    first = evaluated(aws)
+    publish_summary(first.due)
+    aws.put(first.folder.summary_json, "{")
+    second = evaluated(aws)
+    publish_summary(second.due)
+    costs = summary(aws, second).costs
+    assert costs is not None
+    assert costs.champion is None
+
+
+def test_a_runs_folder_holds_its_verdict_for_ci(aws: Aws) -> None:
+    uploaded = evaluated(aws)
+    publish_summary(uploaded.due)
+    assert '<testcase classname="digits" name="accuracy: at least 0.8"' in aws.get(uploaded.folder.junit_xml)
+
+
+@pytest.mark.parametrize("before", range(8))
 def test_a_lost_answer_ends_the_run_all_the_same(aws: Aws, wire: Wire, before: int) -> None:
     uploaded = explained(aws)
     wire.next("PutObject", *[lambda carry_out: carry_out()] * before, lost_answer)
@@ -181,6 +273,10 @@ def test_a_rejected_upload_ends_in_an_error_and_one_notice(aws: Aws) -> None:
     assert "no policy" in found.failure.message
     (notice,) = aws.notices()
     assert notice["Subject"].startswith("ERROR: digits could not be judged: no policy")
+    assert "assay init model.tar.gz test-data/" in found.to_mend
+    assert all(command in aws.mails()[0] for command in found.to_mend)
+    assert json.loads(notice["Message"])["to_mend"] == list(found.to_mend)
+    assert len(aws.finished()) == 1
     assert aws.keys("champions/") == []
 
 

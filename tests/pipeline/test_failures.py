@@ -19,7 +19,8 @@ pytestmark = pytest.mark.pipeline
 def check_error(application: Application, run: str, *said: str) -> None:
     application.check_is_whole()
     (notice,) = application.cloud.notices()
-    assert notice.attributes == {"verdict": "error", "model": "census", "run": run}
+    told = {name: notice.attributes[name] for name in ("verdict", "severity", "model", "run")}
+    assert told == {"verdict": "error", "severity": "serious", "model": "census", "run": run}
     assert notice.subject is not None
     assert notice.subject.startswith("ERROR: census could not be judged: ")
     (key,) = [key for key in application.keys("runs/") if key.endswith("summary.json")]
@@ -38,11 +39,11 @@ def check_error(application: Application, run: str, *said: str) -> None:
         (POLICY.replace("test.csv", "missing.csv"), "missing.csv does not exist; expected an object, or a folder"),
         (POLICY.replace("test.csv", "s3://lake/x.csv"), "location not allowed; the deployer allows"),
         (
-            POLICY.replace("tabular_classification", "object_detection") + "evaluate: {slices: [a]}\n",
-            "evaluate.slices of detections",
+            POLICY.replace("tabular_classification", "object_detection"),
+            "data.annotations: missing; expected a CSV file",
         ),
     ],
-    ids=["none", "no YAML", "typo", "missing data", "data elsewhere", "not yet"],
+    ids=["none", "no YAML", "typo", "missing data", "data elsewhere", "another task's"],
 )
 def test_a_policy_that_cannot_be_followed(application: Application, policy: str | None, said: str) -> None:
     if policy is None:

@@ -1,0 +1,80 @@
+"""What a run cost: by its jobs' own times and the table of prices; what has no price says so."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from pydantic import ValidationError
+
+from assay.names import Stage
+from assay.summary import JobTime, Spent
+from publish_summary.costs import NO_PRICES, Prices, costs, known_prices
+from publish_summary.notice import costs_in_words
+
+BEGAN = datetime(2026, 11, 12, 8, 20, tzinfo=UTC)
+TABLE = Prices(
+    as_of=date(2026, 11, 1), source="a test", usd_per_hour={"eu-west-1": {"ml.a.large": 0.36, "ml.b.large": 7.2}}
+)
+
+
+def job(stage: Stage, seconds: float | None, instance_type: str = "ml.a.large") -> JobTime:
+    return JobTime(
+        name=stage,
+        stage=stage,
+        status="Completed",
+        instance_type=instance_type,
+        started_at=BEGAN,
+        ended_at=None if seconds is None else BEGAN + timedelta(seconds=seconds),
+    )
+
+
+JOBS = (job("evaluation", 100), job("explanation", 50, "ml.b.large"))
+
+
+def test_each_stage_and_the_total_have_their_price() -> None:
+    found = costs(JOBS, (job("evaluation", 1000),), "eu-west-1", TABLE)
+    assert found is not None
+    assert found.evaluation == Spent(seconds=100, usd=0.01)
+    assert found.explanation == Spent(seconds=50, usd=0.1)
+    assert found.total == Spent(seconds=150, usd=0.11)
+    assert found.champion == Spent(seconds=1000, usd=0.1)
+    assert (found.prices_of, found.unpriced) == (date(2026, 11, 1), ())
+    said = "2 min, $0.110 (evaluation $0.010, explanation $0.100); the champion's run 17 min, $0.100"
+    assert costs_in_words(found) == said
+
+
+def test_what_has_no_price_is_named_and_nothing_is_made_up() -> None:
+    found = costs((*JOBS[:1], job("explanation", 50, "ml.c.large")), (), "eu-west-1", TABLE)
+    assert found is not None
+    assert found.evaluation == Spent(seconds=100, usd=0.01)
+    assert (found.explanation, found.total) == (Spent(seconds=50), Spent(seconds=150))
+    assert found.unpriced == ("ml.c.large in eu-west-1",)
+    assert costs_in_words(found) == "2 min; no price is known of ml.c.large in eu-west-1"
+    elsewhere = costs(JOBS[:1], (), "us-east-1", TABLE)
+    assert elsewhere is not None
+    assert elsewhere.unpriced == ("ml.a.large in us-east-1",)
+
+
+@pytest.mark.parametrize("jobs", [(), (job("evaluation", None),)])
+def test_what_never_ran_cost_nothing(jobs: tuple[JobTime, ...]) -> None:
+    assert costs(jobs, JOBS, "eu-west-1", TABLE) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(45, "45 s, $0.004"), (59.7, "1 min, $0.006"), (12_000, "3 h 20 min, $1.20"), (1, "1 s, below $0.001")],
+)
+def test_time_and_money_are_said_as_people_say_them(seconds: float, said: str) -> None:
+    found = costs((job("evaluation", seconds),), (), "eu-west-1", TABLE)
+    assert found is not None
+    assert costs_in_words(found) == said
+
+
+def test_the_table_can_be_read_and_prices_are_dated() -> None:
+    assert known_prices().source
+    with pytest.raises(ValidationError, match="prices without as_of"):
+        Prices(source="somewhere", usd_per_hour={"eu-west-1": {"ml.a.large": 1}})
+    with pytest.raises(ValidationError):
+        Prices(as_of=date(2026, 1, 1), source="somewhere", usd_per_hour={"eu-west-1": {"ml.a.large": 0}})
+    assert NO_PRICES.usd_per_hour == {}
