@@ -85,8 +85,10 @@ lock:  ## pin the dependencies anew; with UPGRADE=1, in their newest versions
 	@tools/lock $(if $(UPGRADE),--upgrade)
 
 .PHONY: schema
-schema: dev  ## write the policy's JSON Schema anew, docs/assay.schema.json
-	$(BIN)/assay schema > docs/assay.schema.json
+schema: dev  ## write the JSON Schemas anew, docs/*.schema.json
+	$(BIN)/assay schema policy > docs/assay.schema.json
+	$(BIN)/assay schema summary > docs/summary.schema.json
+	$(BIN)/assay schema outcome > docs/outcome.schema.json
 
 .PHONY: clean
 clean:  ## remove what was made here, environments too; results stay

@@ -111,11 +111,14 @@ examples:
   assay explain --compare clarifys-output/ explanation/ --html page.html
 """
 
-SCHEMA_DESCRIPTION = "Prints the JSON Schema of assay.yaml: an editor completes, explains and checks a policy by it."
+SCHEMA_DESCRIPTION = """\
+Prints the JSON Schema of assay.yaml, by which an editor completes, explains and checks a policy, or that of what
+programs read: summary.json, and the outcome that queues, functions, web hooks and rules are told."""
 
 SCHEMA_EXAMPLES = """\
 examples:
   assay schema > assay.schema.json
+  assay schema summary > summary.schema.json
 and as the policy's first line, for editors with the YAML language server:
   # yaml-language-server: $schema=assay.schema.json
 """
@@ -349,7 +352,14 @@ def parser() -> argparse.ArgumentParser:
     why.set_defaults(action=explain)
 
     schema = commands.add_parser(
-        "schema", help="print the policy's JSON Schema", description=SCHEMA_DESCRIPTION, epilog=SCHEMA_EXAMPLES, **RAW
+        "schema", help="print a JSON Schema", description=SCHEMA_DESCRIPTION, epilog=SCHEMA_EXAMPLES, **RAW
+    )
+    schema.add_argument(
+        "of",
+        nargs="?",
+        choices=("policy", "summary", "outcome"),
+        default="policy",
+        help="assay.yaml, summary.json, or what queues and rules are told of a run; by default the policy",
     )
     schema.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
     schema.set_defaults(action=print_schema)
@@ -449,10 +459,10 @@ def explain(options: argparse.Namespace) -> int:
     return local.explain(asked, Console())
 
 
-def print_schema(_: argparse.Namespace) -> int:
-    from assay_local.policy_schema import policy_schema
+def print_schema(options: argparse.Namespace) -> int:
+    from assay_local.schemas import schema
 
-    print(policy_schema(), end="")
+    print(schema(options.of), end="")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The policy's JSON Schema is current, says what the policy's own reader says, and explains each key."""
+"""The JSON Schemas are current; the policy's says what its own reader says, the others fit what is written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ import yaml
 from assay.errors import BadPolicy
 from assay.policy import Policy, read_policy
 from assay_local import cli
-from assay_local.policy_schema import policy_schema
+from assay_local.schemas import DESCRIBED, schema
+
+from ..functions.test_outcome import birds
 
 ROOT = Path(__file__).parents[2]
-SCHEMA: dict[str, Any] = json.loads(policy_schema())
+SCHEMA: dict[str, Any] = json.loads(schema("policy"))
 POLICIES = ROOT.parent / "shared/policies"
 
 
@@ -25,17 +27,36 @@ def accepts(policy: object) -> bool:
     return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(json.loads(json.dumps(policy))))
 
 
-def test_the_schema_in_the_repository_is_current() -> None:
-    assert (ROOT / "docs/assay.schema.json").read_text(encoding="utf-8") == policy_schema(), "make schema"
+@pytest.mark.parametrize(
+    ("of", "file"), [("policy", "assay"), ("summary", "summary"), ("outcome", "outcome")], ids=list(DESCRIBED)
+)
+def test_the_schemas_in_the_repository_are_current(of: str, file: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["schema", of]) == 0
+    printed = capsys.readouterr().out
+    assert (ROOT / f"docs/{file}.schema.json").read_text(encoding="utf-8") == printed, "make schema"
+    jsonschema.Draft202012Validator.check_schema(json.loads(printed))
 
 
-def test_the_command_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_by_default_it_is_the_policys(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["schema"]) == 0
-    assert capsys.readouterr().out == policy_schema()
+    assert capsys.readouterr().out == schema("policy")
 
 
-def test_it_is_a_schema() -> None:
-    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+def check(of: str, text: str) -> None:
+    jsonschema.Draft202012Validator(json.loads(schema(of))).validate(json.loads(text))
+
+
+def test_a_summary_and_an_outcome_fit_their_schemas() -> None:
+    event = json.loads((ROOT / "events/run-finished.json").read_text())
+    check("outcome", json.dumps(event["detail"]))
+    with pytest.raises(jsonschema.ValidationError, match="'good' is not one of"):
+        check("outcome", json.dumps({**event["detail"], "verdict": "good"}))
+    check("summary", birds().to_json())
+
+
+def test_a_schema_says_what_a_key_means() -> None:
+    explained = json.loads(schema("summary"))["$defs"]["Costs"]["properties"]["champion"]["description"]
+    assert explained.startswith("The total of the run that was champion")
 
 
 def test_an_editor_shows_what_a_key_means() -> None:
@@ -51,7 +72,7 @@ CELLS = {
     "task": "object_detection",
     "data": {"source": "images/", "annotations": "boxes.csv", "labels": {1: "RBC", 2: "WBC"}},
     "evaluate": {"slices": ["sex", {"column": "age", "bins": [0, 30, 50]}]},
-    "explain": {"baseline": {"clusters": 3}},
+    "explain": {"baseline": [[128, 128, 128]]},
     "gates": [{"metric": "rmse", "max_worse": {"relative": 0.02}}],
 }
 
