@@ -246,13 +246,13 @@ def _check_unique(path: Path, what: str, values: Iterable[object]) -> None:
         seen.add(value)
 
 
-def class_numbers(data: Data, annotations: Annotations, first: int) -> dict[int, str]:
+def class_numbers(data: Data, annotations: Annotations, first: int | None) -> dict[int, str]:
     """The model's number of each class → its label, in ascending order.
 
     Args:
         data: `labels` as a map says it, as a list counts from `label_base`.
         annotations: COCO's categories have numbers; labels that are whole numbers are them.
-        first: what the model's format calls the first class.
+        first: what the model's format calls the first class; None: nobody knows, as of an endpoint.
 
     Raises:
         BadPolicy: nobody says which number is which class.
@@ -264,6 +264,11 @@ def class_numbers(data: Data, annotations: Annotations, first: int) -> dict[int,
         numbers = data.labels
     elif data.labels is not None:
         base = first if data.label_base is None else data.label_base
+        if base is None:
+            raise BadPolicy(
+                "what does the endpoint call the first class? Say data.label_base, 0 or 1, or data.labels as a map, "
+                "its number of each class"
+            )
         numbers = {base + place: str(label) for place, label in enumerate(data.labels)}
     elif annotations.numbers is not None:
         numbers = annotations.numbers
@@ -272,7 +277,7 @@ def class_numbers(data: Data, annotations: Annotations, first: int) -> dict[int,
         if texts:
             raise BadPolicy(
                 f"the labels are text ({', '.join(texts[:10])}): say data.labels, the model's number of each class, "
-                f"such as {{{first}: {texts[0]}}}"
+                f"such as {{{1 if first is None else first}: {texts[0]}}}"
             )
         numbers = {int(label): label for label in used}
     twice = [label for label in numbers.values() if list(numbers.values()).count(label) > 1]

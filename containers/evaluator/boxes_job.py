@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ from evaluator.boxes_checks import of_detector
 from evaluator.boxes_chosen import explain_pictures
 from evaluator.boxes_compare import Boxes, compare_boxes
 from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
-from evaluator.boxes_score import Listed, find_listed, score_boxes
+from evaluator.boxes_score import Listed, find_listed, prepare, read_content, score_boxes
 from evaluator.choose import check_only
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
@@ -28,7 +29,7 @@ from evaluator.scored import Unreadable
 from evaluator.speed import speed_of
 from model.detections import Detections
 from model.detector import Detector
-from model.images import read_image
+from model.picture_endpoint import PictureEndpoint
 
 RUNTIME_REASON = "not ONNX Runtime: it is tried for models that give scores alone"
 NOTHING = "background"
@@ -40,9 +41,7 @@ def evaluate_boxes(request: Request) -> EvaluationReport:
     unreadable = Unreadable(request.policy.evaluate.max_unreadable)
     check_only(request.policy.explain.chosen, ())
     looked = look(request, unreadable)
-    with request.model() as (model, folder):
-        facts = request.facts(model, folder).model_copy(update={"runtime_reason": RUNTIME_REASON})
-        detector = Detector(model, request.preprocessing(folder))
+    with _detector(request) as (detector, facts):
         with request.timed("score"):
             boxes = looked.score(request, detector, unreadable)
         pictures, numbers, _ = boxes
@@ -51,14 +50,20 @@ def evaluate_boxes(request: Request) -> EvaluationReport:
         path_of = {one.row: one.path for one in looked.listed}
         probe = pictures[: checks.PROBE]
         with request.timed("probe"):
-            prepared = [detector.prepare(read_image(path_of[one.row])) for one in probe]
+            prepared = [prepare(detector, *read_content(path_of[one.row]), one.file) for one in probe]
             alone = [detector.find([one])[0] for one in prepared]
             speed = speed_of("images", len(pictures), request.seconds["score"], lambda: detector.find(prepared[:1]))
     findings = [
         *of_detector(pictures, numbers, request.policy.evaluate.score_threshold, detector.size),
         *_of_answers([one.detections for one in probe], alone, together=detector.size is not None),
     ]
-    report = boxes_report(request, boxes, unreadable, facts, looked, detector.first_class)
+    first_class = numbers[0] if detector.first_class is None else detector.first_class
+    report = boxes_report(request, boxes, unreadable, facts, looked, first_class)
+    if isinstance(detector, PictureEndpoint):
+        findings += checks.of_endpoint(request.policy.model)
+        findings += checks.of_files(detector, [path_of[one.row] for one in pictures])
+        findings += checks.not_explained(report.explain)
+        report = report.model_copy(update={"explain": None})
     return report.model_copy(update={"speed": speed, "findings": (*report.findings, *findings)})
 
 
@@ -69,7 +74,7 @@ class Looked:
     annotations: Annotations
     listed: Sequence[Listed]
 
-    def score(self, request: Request, detector: Detector, unreadable: Unreadable) -> Boxes:
+    def score(self, request: Request, detector: Detector | PictureEndpoint, unreadable: Unreadable) -> Boxes:
         """Ask about the pictures that the request is about."""
         data = request.policy.data
         numbers = class_numbers(data, self.annotations, detector.first_class)
@@ -86,7 +91,7 @@ def look(request: Request, unreadable: Unreadable) -> Looked:
     if data.annotations is None:
         raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
     annotations = read_boxes(request.annotations, data)
-    class_numbers(data, annotations, first=1)
+    class_numbers(data, annotations, first=None if request.policy.model.predictor == "endpoint" else 1)
     listed = find_listed(annotations, request.dataset, unreadable)
     unreadable.check()
     return Looked(annotations, listed)
@@ -96,8 +101,20 @@ def score(request: Request) -> Boxes:
     """Ask the request's archive, by its policy, about those of the pictures that the request is about."""
     unreadable = Unreadable(request.policy.evaluate.max_unreadable)
     looked = look(request, unreadable)
-    with request.model() as (model, folder):
-        return looked.score(request, Detector(model, request.preprocessing(folder)), unreadable)
+    with _detector(request) as (detector, _):
+        return looked.score(request, detector, unreadable)
+
+
+@contextmanager
+def _detector(request: Request) -> Iterator[tuple[Detector | PictureEndpoint, ModelFacts]]:
+    """Who is asked: the policy's endpoint, or the request's model."""
+    if request.policy.model.predictor == "endpoint":
+        with request.picture_endpoint(None) as (endpoint, folder):
+            yield endpoint, request.facts(endpoint, folder)
+    else:
+        with request.model() as (model, folder):
+            facts = request.facts(model, folder).model_copy(update={"runtime_reason": RUNTIME_REASON})
+            yield Detector(model, request.preprocessing(folder)), facts
 
 
 def boxes_report(

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
 from assay.errors import BadData
 from assay.policy import Data
@@ -20,7 +20,8 @@ from evaluator.scored import Unreadable
 from job.progress import Progress
 from model.detections import Detections
 from model.detector import Detector
-from model.images import SUFFIXES, decode_image
+from model.images import SUFFIXES, decode_image, read_file
+from model.picture_endpoint import PictureEndpoint
 
 BATCH = 32
 """Pictures of one size that a model is asked about at once."""
@@ -76,9 +77,22 @@ def find_listed(annotations: Annotations, folder: Path, unreadable: Unreadable) 
     return listed
 
 
+def read_content(path: Path) -> tuple[Image.Image, bytes]:
+    """A picture, RGB and upright, and its file's content; raises BadData."""
+    content = read_file(path)
+    return decode_image(content, path.name), content
+
+
+def prepare(detector: Detector | PictureEndpoint, image: Image.Image, content: bytes, name: str) -> Any:
+    """A picture as the detector takes it; raises BadData."""
+    if isinstance(detector, PictureEndpoint):
+        return detector.prepare(image, content, name)
+    return detector.prepare(image)
+
+
 def score_boxes(
     listed: Sequence[Listed],
-    detector: Detector,
+    detector: Detector | PictureEndpoint,
     places: Mapping[str, int],
     data: Data,
     unreadable: Unreadable,
@@ -95,18 +109,18 @@ def score_boxes(
         progress: is told after each batch.
     """
 
-    def read(one: Listed) -> tuple[ScoredPicture, NDArray[Any]] | BadData:
+    def read(one: Listed) -> tuple[ScoredPicture, Any] | BadData:
         try:
-            content = one.path.read_bytes()
-            image = decode_image(content, one.path.name)
+            image, content = read_content(one.path)
             width, height = image.size
             objects = objects_of(one.annotated, places, width, height, data)
+            prepared = prepare(detector, image, content, one.annotated.file)
         except BadData as error:
             return error
         digest = hashlib.sha256(content).hexdigest()
         nothing = Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.int64))
         picture = ScoredPicture(one.annotated.file, one.row, (width, height), digest, objects, nothing)
-        return picture, detector.prepare(image)
+        return picture, prepared
 
     size = BATCH if detector.size is not None else AHEAD
     # The warnings that decoding keeps quiet are quiet for all threads: each by itself would undo the other's.

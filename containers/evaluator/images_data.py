@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Generic, TypeVar
 
@@ -52,11 +53,21 @@ class Annotation:
     """The class's name for people, or the label."""
     columns: dict[str, str]
 
+    def weight(self, column: str) -> float:
+        """How much it counts; raises BadData when the column says no number from 0 on."""
+        with suppress(ValueError):
+            weight = float(self.columns[column])
+            if weight >= 0 and math.isfinite(weight):
+                return weight
+        raise BadData(f"{self.file}: {column} is {self.columns[column]!r}, expected a number of 0 or more")
+
 
 def read_annotations(path: Path, data: Data) -> list[Annotation]:
     """The lines of the annotation file; raises BadData when it has none or a column is missing."""
     file = open_csv(path)
     file_column = file.column(data.file, "data.file")
+    if data.weight is not None:
+        file.column(data.weight, "data.weight")
     label_column = file.column(LABEL if data.label is None else data.label, "data.label")
     name_column = label_column
     if data.names is not None:
@@ -217,13 +228,18 @@ def score_images(
     asking: Asking[T],
     unreadable: Unreadable,
     progress: Progress,
+    weight: str | None = None,
 ) -> Scored:
     """Ask the model about every picture that can be read; `pictures` says where each of the annotated ones lies.
+
+    `weight` is the annotations' column that says how much a picture counts.
 
     Each thread reads, decodes and asks by itself: so no core waits, neither for pictures nor for scores.
     """
 
     def read(annotation: Annotation) -> tuple[Sample, T]:
+        if weight is not None:
+            annotation.weight(weight)
         content = read_file(pictures[annotation.file])
         prepared = asking.prepare(decode_image(content, annotation.file), content, annotation.file)
         digest = hashlib.sha256(content).hexdigest()
@@ -264,7 +280,10 @@ def score_images(
     if len(widths) > 1:
         raise BadModel(f"the model gives some pictures {min(widths)} scores and others {max(widths)}")
     together = np.concatenate(scores or [np.empty((0, asking.width or 0))])
-    return Scored(Samples.of(samples), together, asking.labels_only)
+    columns = Samples.of(samples)
+    if weight is not None:
+        columns = replace(columns, weights=np.array([float(sample.columns[weight]) for sample in samples]))
+    return Scored(columns, together, asking.labels_only)
 
 
 def _in_turn(pool: ThreadPoolExecutor, ask: Callable[[T], R], batches: Sequence[T], most: int) -> Iterator[R]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.errors import BadModel
+from assay.errors import BadData, BadModel
 from assay.evaluation import EvaluationReport, Explainable, ExplainSamples, Finding
 from assay.policy import Data
 from evaluator import checks
@@ -35,6 +35,7 @@ from evaluator.labels import answered_labels, check_labels
 from evaluator.outputs import classified_columns
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
+from evaluator.slices import check_slices
 from evaluator.speed import speed_of
 from model.load import Model
 from model.picture_endpoint import PictureEndpoint
@@ -59,7 +60,7 @@ class Pictures:
     @property
     def other_columns(self) -> list[str]:
         """Those of the annotations that say more than which picture and which class."""
-        known = {self.data.file, self.data.label or LABEL, self.data.names, NAME}
+        known = {self.data.file, self.data.label or LABEL, self.data.names, NAME, self.data.weight}
         return [name for name in self.annotations[0].columns if name not in known]
 
     @property
@@ -85,6 +86,7 @@ def evaluate_images(request: Request) -> EvaluationReport:
     policy = request.policy
     pictures = look(request)
     check_only(policy.explain.chosen, pictures.annotations[0].columns)
+    check_slices(policy.evaluate.slices, dict.fromkeys(pictures.annotations[0].columns))
     unreadable = Unreadable(policy.evaluate.max_unreadable)
     for annotation in pictures.annotations:
         if annotation.file not in pictures.files:
@@ -94,6 +96,8 @@ def evaluate_images(request: Request) -> EvaluationReport:
         facts = request.facts(asked.model, asked.folder)
         with request.timed("score"):
             scored = asked.score(unreadable)
+        if scored.samples.weights is not None and not scored.samples.weights.any():
+            raise BadData(f"data.weight: {policy.data.weight} is 0 for all pictures")
         with request.timed("probe"):
             findings = list(asked.findings())
             one = asked.ask_one if asked.probe else None
@@ -113,11 +117,10 @@ def evaluate_images(request: Request) -> EvaluationReport:
     if samples:
         samples = request.outputs.explain_images(pictures.files, samples)
         request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
-        if policy.model.predictor == "endpoint":
-            text = "Not yet: explanations of pictures by a model behind an endpoint."
-            findings.append(Finding(severity="info", title="Not explained", text=text))
-        else:
-            explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
+        explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
+        if isinstance(asked.model, PictureEndpoint):
+            findings += checks.not_explained(explain)
+            explain = None
 
     def columns(places: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
         return {name: scored.samples.column(name)[places] for name in pictures.other_columns}
@@ -154,7 +157,8 @@ class Asked:
             for annotation in self.pictures.annotations
             if annotation.file in self.pictures.files and (only is None or annotation.row in only)
         ]
-        return score_images(present, self.pictures.files, self.asking, unreadable, self.request.progress)
+        weight = self.pictures.data.weight
+        return score_images(present, self.pictures.files, self.asking, unreadable, self.request.progress, weight)
 
     def findings(self) -> Iterator[Finding]:
         """About answers that depend on how the model is asked."""

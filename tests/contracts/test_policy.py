@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,10 @@ from assay.policy import Clusters, Gate, Policy, RelativeLimit, SliceByQuantiles
 SMALLEST = {"task": "image_classification", "data": {"source": "photos/"}}
 SHARED = Path(__file__).parents[3] / "shared" / "policies"
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"{SHARED} is not on this machine")
+
+
+BOXES = {"source": "photos/", "annotations": "annotations.csv"}
+ASKED = {"predictor": "endpoint", "endpoint_name": "e"}
 
 
 def with_(**parts: Any) -> dict[str, Any]:
@@ -98,11 +103,53 @@ def test_all_problems_are_said_at_once() -> None:
 @pytest.mark.parametrize(
     ("parts", "said"),
     [
-        ({"task": "object_detection", "evaluate": {"slices": ["lab"]}}, "evaluate.slices of detections"),
         ({"bias": {"facets": [{"column": "sex", "values": ["F"]}]}}, "bias of task image_classification"),
-        ({"model": {"predictor": "endpoint", "endpoint_name": "e"}}, "model.predictor endpoint for images"),
     ],
 )
 def test_what_is_not_built_yet_says_so(parts: dict[str, Any], said: str) -> None:
     with pytest.raises(NotYet, match=f"not yet: .*{said}"):
         check_is_built(read_policy(with_(**parts)))
+
+
+@pytest.mark.parametrize(
+    ("task", "parts", "said"),
+    [
+        (
+            "object_detection",
+            {"data": {"source": "p/"}},
+            "data.annotations: missing; expected a CSV file with a line a",
+        ),
+        ("object_detection", {"data": BOXES | {"weight": "w"}}, "data.weight: COCO's measures of detections know no"),
+        (
+            "object_detection",
+            {"model": {"output_transform": "exp"}},
+            "model.output_transform: a detector's answers are",
+        ),
+        ("object_detection", {"model": {"predicted_label": "x"}}, "`model.probability` says where they stand"),
+        ("image_classification", {"data": {"source": "p/", "weight": "w"}}, "a column of `data.annotations`, which is"),
+        (
+            "image_classification",
+            {"explain": {"baseline": {"clusters": 2}}},
+            "explain.baseline: pictures have no clusters",
+        ),
+        (
+            "image_classification",
+            {"model": ASKED | {"content_type": "text/csv"}},
+            "pictures are sent as image/jpeg, im",
+        ),
+        (
+            "image_classification",
+            {"model": ASKED, "preprocessing": {"scaling": "0-1"}},
+            "leave it out, or say `model.c",
+        ),
+        ("tabular_regression", {"model": ASKED | {"content_type": "image/png"}}, "rows are sent as text/csv, applica"),
+    ],
+)
+def test_what_has_no_meaning_for_a_task_says_what_has(task: str, parts: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadPolicy, match=re.escape(said)):
+        read_policy({"task": task, "data": BOXES} | parts)
+
+
+def test_arrays_for_an_endpoint_are_prepared_here() -> None:
+    asked = {"model": ASKED | {"content_type": "application/x-npy"}, "preprocessing": {"size": [8, 8]}}
+    assert read_policy({"task": "image_classification", "data": BOXES} | asked).preprocessing.size == (8, 8)

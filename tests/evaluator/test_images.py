@@ -530,3 +530,37 @@ def test_tensorflow_is_not_imported_for_a_mistake_in_the_data(job: Job) -> None:
         timeout=60,
     )
     assert ran.stdout.splitlines()[-1] == "1 []"
+
+
+def test_pictures_count_as_much_as_their_annotations_say(job: Job, give_model: GiveModel) -> None:
+    give_model(sees_levels(2), 4, 4, 1, outputs=2)
+    job.write_pictures([0, 1, 0], [0, 10, 10])
+    lines = [("image_file_name", "class_id", "seen"), ("0.png", "0", "2"), ("1.png", "1", "1"), ("2.png", "0", "5")]
+    write_csv(job.input("annotations") / "annotations.csv", lines)
+    weighted = {**IMAGES, "data": {**IMAGES["data"], "weight": "seen", "names": None}}
+    assert job.run(weighted) == 0
+    assert job.report.metrics["accuracy"].value == pytest.approx(3 / 8)
+    assert [row["weight"] for row in job.predictions] == [2, 1, 5]
+    assert not [slice_ for slice_ in job.report.slices if "seen" in slice_.columns]
+    write_csv(job.input("annotations") / "annotations.csv", [*lines[:3], ("2.png", "0", "-5")])
+    assert job.run(weighted) == 1
+    assert "2.png: seen is '-5', expected a number of 0 or more" in job.message
+    write_csv(job.input("annotations") / "annotations.csv", [lines[0], *((*line[:2], "0") for line in lines[1:])])
+    assert job.run(weighted) == 1
+    assert "data.weight: seen is 0 for all pictures" in job.message
+    assert job.run(with_data(weight="sene")) == 1
+    assert "data.weight" in job.message
+
+
+def test_pictures_scores_get_the_step_that_the_model_leaves_out(job: Job, give_model: GiveModel) -> None:
+    give_model(lambda batch: 9 * sees_levels(2, sure=1.0)(batch), 4, 4, 1, outputs=2)
+    job.write_pictures([0, 1], [0, 10])
+    assert job.run(IMAGES | {"model": {"output_transform": "softmax"}}) == 0
+    sure = 1 / (1 + np.exp(-9))
+    assert job.predictions[1]["scores"] == pytest.approx([1 - sure, sure])
+
+
+def test_a_slice_by_a_column_that_is_not_there_is_told(job: Job, no_model_is_loaded: None) -> None:
+    job.write_pictures([0, 1], [0, 10])
+    assert job.run(IMAGES | {"evaluate": {"slices": ["camera"]}}) == 1
+    assert "evaluate.slices: no column 'camera' in the data; found image_file_name, class_id, class_name" in job.message

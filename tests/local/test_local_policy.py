@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from assay.errors import BadPolicy, NotYet
+from assay.errors import BadPolicy
 from assay.policy import read_policy
 from assay_local.local_policy import LocalPolicy, read
 from assay_local.problem import Problem
@@ -99,8 +99,8 @@ def test_an_address_of_another_kind_is_refused(birds: Path) -> None:
 def test_a_policy_is_checked_before_anything_is_started(birds: Path) -> None:
     with pytest.raises(BadPolicy, match="did you mean `source`"):
         read_with(birds, {"souce": "test/images/"})
-    with pytest.raises(NotYet, match=r"data\.weight"):
-        read_with(birds, {"source": "test/images/", "weight": "exposure"})
+    with pytest.raises(BadPolicy, match=r"data\.weight: it is a column of `data\.annotations`, which is missing"):
+        read_with(birds, {"source": "test/images/", "annotations": None, "weight": "exposure"})
 
 
 def test_a_policy_that_does_not_exist_is_named(tmp_path: Path) -> None:

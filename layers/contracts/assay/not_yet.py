@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.errors import NotYet
-from assay.policy import Clusters, Policy
+from assay.policy import Policy
 
 
 def check_is_built(policy: Policy) -> None:
@@ -16,19 +16,11 @@ def check_is_built(policy: Policy) -> None:
 
 
 def _missing(policy: Policy) -> Iterator[str]:
-    data, model = policy.data, policy.model
+    model = policy.model
     tabular = policy.task not in ("image_classification", "object_detection")
-    if policy.task == "object_detection" and data.annotations is None:
-        yield "boxes without data.annotations"
     if policy.task == "object_detection":
         asked: dict[str, object] = {"evaluate.slices": policy.evaluate.slices}
         yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
-    if not tabular and model.predictor == "endpoint":
-        yield "model.predictor endpoint for images (built: rows and text)"
-    if not tabular and data.weight is not None:
-        yield "data.weight of images"
-    if not tabular and model.output_transform is not None:
-        yield "model.output_transform of images"
     if policy.bias is not None and policy.task in ("tabular_regression", "image_classification"):
         yield f"bias of task {policy.task}"
     if isinstance(policy.explain.baseline, str):
@@ -39,5 +31,3 @@ def _missing(policy: Policy) -> Iterator[str]:
     unspent = model.predictor == "endpoint" and policy.task == "text_classification"
     if policy.explain.max_cost is not None and not unspent:
         yield "explain.max_cost"
-    if not tabular and isinstance(policy.explain.baseline, Clusters):
-        yield "explain.baseline clusters for images (built: white noise)"

@@ -6,7 +6,8 @@ what of it is not built yet.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
@@ -18,6 +19,7 @@ from assay.problems import problems_of
 Task = Literal[
     "image_classification", "object_detection", "tabular_classification", "tabular_regression", "text_classification"
 ]
+PICTURES: frozenset[Task] = frozenset({"image_classification", "object_detection"})
 ColumnType = Literal["numeric", "categorical", "text"]
 Label = str | int | float | bool
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
@@ -322,6 +324,13 @@ class Policy(Record):
     gates: tuple[Gate, ...] = ()
 
     @model_validator(mode="after")
+    def _fits_the_task(self) -> Policy:
+        problems = list(_of_pictures(self) if self.task in PICTURES else _of_rows(self))
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
     def _gates_agree(self) -> Policy:
         floors: dict[tuple[str, str | None, str | None, str | None], float] = {}
         ceilings: dict[tuple[str, str | None, str | None, str | None], float] = {}
@@ -335,6 +344,43 @@ class Policy(Record):
             if floors[of] > ceilings[of]:
                 raise ValueError(f"gates on {of[0]} contradict: min {floors[of]:g} is above max {ceilings[of]:g}")
         return self
+
+
+def _of_pictures(policy: Policy) -> Iterator[str]:
+    """What a policy on pictures says that has no meaning there."""
+    model, data = policy.model, policy.data
+    if model.predictor == "endpoint":
+        if model.content_type is not None and model.content_type not in get_args(PictureType):
+            known = ", ".join(get_args(PictureType))
+            yield f"model.content_type: pictures are sent as {known}, found {model.content_type}"
+        elif model.content_type != "application/x-npy" and policy.preprocessing != Preprocessing():
+            yield (
+                "preprocessing: an endpoint gets whole files, which the model's own handler prepares; leave it out, or "
+                "say `model.content_type: application/x-npy`, for arrays"
+            )
+    if data.weight is not None and data.annotations is None:
+        yield "data.weight: it is a column of `data.annotations`, which is missing"
+    if isinstance(policy.explain.baseline, Clusters):
+        yield (
+            "explain.baseline: pictures have no clusters, since their segments have nothing in common; expected a "
+            "colour, [[128, 128, 128]], or a picture's address"
+        )
+    if policy.task == "object_detection":
+        if data.annotations is None:
+            yield "data.annotations: missing; expected a CSV file with a line a box, or COCO's JSON"
+        if data.weight is not None:
+            yield "data.weight: COCO's measures of detections know no weights"
+        if model.output_transform is not None:
+            yield "model.output_transform: a detector's answers are boxes, not scores alone"
+        if model.predicted_label is not None:
+            yield "model.predicted_label: a detector's answers are boxes; `model.probability` says where they stand"
+
+
+def _of_rows(policy: Policy) -> Iterator[str]:
+    """What a policy on rows says that only pictures have."""
+    if policy.model.content_type in get_args(PictureType):
+        said = policy.model.content_type
+        yield f"model.content_type: rows are sent as {', '.join(get_args(ContentType))}, found {said}"
 
 
 def read_policy(content: object, where: str = "the policy") -> Policy:
