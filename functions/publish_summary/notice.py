@@ -179,7 +179,9 @@ def costs_in_words(costs: Costs) -> str:
     stages = (("evaluation", costs.evaluation), ("explanation", costs.explanation))
     each = [f"{stage} {dollars(spent.usd)}" for stage, spent in stages if spent is not None and spent.usd is not None]
     total = spent_in_words(costs.total) + (f" ({', '.join(each)})" if len(each) > 1 else "")
-    unknown = f"; no price is known of {' and '.join(costs.unpriced)}" if costs.unpriced else ""
+    # nobody who keeps no table of prices is told so in each mail
+    is_gap = costs.unpriced and costs.prices_of is not None
+    unknown = f"; no price is known of {' and '.join(costs.unpriced)}" if is_gap else ""
     before = "" if costs.champion is None else f"; the champion's run {spent_in_words(costs.champion)}"
     return total + before + unknown
 

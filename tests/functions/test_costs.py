@@ -54,6 +54,9 @@ def test_what_has_no_price_is_named_and_nothing_is_made_up() -> None:
     elsewhere = costs(JOBS[:1], (), "us-east-1", TABLE)
     assert elsewhere is not None
     assert elsewhere.unpriced == ("ml.a.large in us-east-1",)
+    without = costs(JOBS[:1], (), "us-east-1", NO_PRICES)
+    assert without is not None
+    assert (without.unpriced, costs_in_words(without)) == (elsewhere.unpriced, "2 min")
 
 
 @pytest.mark.parametrize("jobs", [(), (job("evaluation", None),)])

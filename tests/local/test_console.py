@@ -12,7 +12,7 @@ from assay_local.notices import Notice
 from assay_local.steps import Step, Task
 
 NOTICE = Notice(
-    "1", "topic", "FAIL: [red]birds[/red]", "FAIL: birds\n\nReport  s3://lake/" + "x" * 120, {"verdict": "fail"}
+    "1", "topic", "FAIL: [red]birds[/red]", "FAIL: birds\n\nReport  s3://lake/" + "x" * 120, "{}", {"verdict": "fail"}
 )
 
 
