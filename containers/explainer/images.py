@@ -27,6 +27,7 @@ from model.detector import Detector
 from model.load import Model
 from model.preprocessing import ImagePreprocessor
 from model.runtime import WORTH_PIXELS, fastest
+from model.transform import output_transform
 
 logger = logging.getLogger(__name__)
 
@@ -148,7 +149,10 @@ class Classes:
             masks = np.random.default_rng(request.shap.seed).random((PROBE, first.players)) < 0.5
             model = fastest(model, first.pictures(masks))
             logger.info("asked on %s: %s", model.runtime, model.runtime_reason)
-        ask, outputs = explained_outputs(model.predict, first.inputs[None], request.config)
+        transform = output_transform(request.model_options.output_transform)
+        ask, outputs = explained_outputs(
+            lambda batch: transform(model.predict(batch)), first.inputs[None], request.config
+        )
         self._labels = output_names(request.config, None, outputs)
         return ask
 

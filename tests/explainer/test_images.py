@@ -346,6 +346,20 @@ def test_pictures_are_prepared_as_the_run_says_else_as_the_archive_says(
     assert numbers(job, "white")["prediction"] == [brightest]
 
 
+def test_a_last_step_that_the_policy_names_is_explained_with_the_model(job: Any, give_model: Any) -> None:
+    Image.new("RGB", (20, 20), "white").save(job.data / "white.png")
+    give_model(lambda batch: 3 * batch.max(axis=(1, 2, 3))[:, None], 16, 16, 3)
+    (job.root / "processing/input/run").mkdir()
+    policy = UNSAID["policy"] | {"model": {"output_transform": "sigmoid"}}
+    (job.root / "processing/input/run/run.json").write_text(json.dumps(RUN | {"policy": policy}))
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = [[0]]
+    asked["predictor"]["label_headers"] = ["brightness"]
+    assert job.run(asked) == 0
+    assert numbers(job, "white")["prediction"] == pytest.approx([1 / (1 + np.exp(-3))])
+    assert numbers(job, "white")["baseline_prediction"] == [0.5]
+
+
 def test_an_archive_that_says_nonsense_about_pictures_is_the_models_fault(
     pictures: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
