@@ -63,6 +63,10 @@ benchmark:  ## measure the explainer's estimator beside its peers (some minutes;
 	@$(SETUP) peers
 	.envs/peers/bin/python benchmarks/explainer/estimator.py $(ARGS)
 
+.PHONY: benchmark-rows
+benchmark-rows: dev  ## measure whole jobs on rows, partial dependence, the surrogate (minutes; DATA=../shared/data)
+	$(BIN)/python benchmarks/explainer/rows.py --adult $(DATA)/adult
+
 .PHONY: benchmark-evaluator
 benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstrap (minutes; DATA=../shared/data)
 	$(BIN)/python benchmarks/evaluator/images.py --data $(DATA)/clothing

@@ -1,4 +1,4 @@
-"""How fast rows are explained: `make benchmark-rows ARGS="--adult FOLDER"`.
+"""How fast rows are explained: `make benchmark-rows`.
 
 Whole jobs, `python -m explainer ROOT` on folders laid out as SageMaker does it, on the Adult data: 14 features, six
 numbers and eight categories, and a Keras model that takes an input for each column, with its StringLookups inside.

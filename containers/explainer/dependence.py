@@ -16,7 +16,7 @@ from explainer.shapley import Predict
 
 Array = NDArray[np.float64]
 
-BATCH = 8192
+BATCH = 4096
 """Synthetic rows in one call of the model: few enough for the cache, enough to hide a call's overhead."""
 INDIVIDUAL = 50
 """Rows whose own curves are kept: more would be a blot in a plot."""

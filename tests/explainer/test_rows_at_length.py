@@ -49,6 +49,7 @@ def rows(job: Any, give_model: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     with (job.data / "data.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(ROWS.tolist())
     monkeypatch.setattr("explainer.shapley.explain.BATCH", 64)
+    monkeypatch.setattr("explainer.shapley.explain.BLOCK", 8)
     give_model(curved, FEATURES)
     return job
 

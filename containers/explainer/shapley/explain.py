@@ -23,7 +23,7 @@ BATCH = 4096
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
 """The most that they may take, however wide they are."""
-BLOCK = 8
+BLOCK = 16
 """Calls of the model that the rows explained together fill: the last of them is as a rule half empty."""
 
 
