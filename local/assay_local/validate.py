@@ -17,7 +17,7 @@ from assay.evaluation import EvaluationReport, Metric, ModelFacts
 from assay.not_yet import check_is_built
 from assay.policy import Policy, read_policy
 from assay.power import power, power_in_words
-from assay.verdict import BIAS, GateOutcome, judge, judged_interval
+from assay.verdict import BIAS, GateOutcome, Scope, judge, judged_interval
 from assay_aws.policy_file import parse_yaml
 from assay_local import application
 from assay_local.console import Console
@@ -274,9 +274,7 @@ def gate_lines(gates: Sequence[Expected]) -> Iterator[tuple[str, bool]]:
 
 def gate_in_words(one: Expected) -> str:
     outcome = one.outcome
-    of = "" if outcome.of is None else f" of {outcome.of}"
-    where = "" if outcome.slice is None else f" where {outcome.slice}"
-    return f"{outcome.metric}{of}{where}, {outcome.limit}"
+    return f"{Scope(outcome.metric, outcome.of, outcome.slice, outcome.facet)}, {outcome.limit}"
 
 
 def spending(options: Options, policy: Policy, found: Rehearsed) -> Iterator[str]:
