@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from moto.events.models import EventPattern
+from moto.sns.utils import FilterPolicyMatcher
 
 from assay.evaluation import Finding, Metric
 from assay.events import Upload
@@ -25,6 +28,7 @@ from publish_summary.outcome import OUTCOME_MAX, outcome, sent_size, severity
 from .test_notice import FAILED, OPEN, PASSED, WARNED, summary
 
 EVENT = json.loads((Path(__file__).parents[2] / "events/run-finished.json").read_text())
+README = (Path(__file__).parents[2] / "README.md").read_text()
 SNS_MAX = 256 << 10
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -198,3 +202,32 @@ def test_a_cut_text_is_said() -> None:
     assert len(found.failure.message) == 1000
     assert found.failure.message.endswith("…")
     assert not found.complete
+
+
+def examples() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The README's filter policy and its rule's pattern."""
+    policy, pattern = (json.loads(text) for text in re.findall(r"```json\n(.*?)```", README, re.DOTALL))
+    return policy, pattern
+
+
+@pytest.mark.parametrize(
+    ("made", "is_told"),
+    [
+        (summary("fail", "birds", gates=(FAILED,)), True),
+        (summary("pass", "birds", gates=(PASSED, WARNED)), True),
+        (summary("pass", "birds", gates=(PASSED,)), False),
+        (summary("fail", "cells", gates=(FAILED,)), False),
+    ],
+)
+def test_the_readmes_filter_policy_lets_through_what_it_says(made: Summary, is_told: bool) -> None:
+    policy, _ = examples()
+    told = notice(made, outcome(made, "b"), "b").attributes
+    attributes = {name: {"Type": "String", "Value": value} for name, value in told.items()}
+    assert FilterPolicyMatcher(policy, "MessageAttributes").matches(attributes, "") == is_told
+
+
+@pytest.mark.parametrize(("made", "is_told"), [(summary("pass", "birds"), True), (summary("fail", "birds"), False)])
+def test_the_readmes_rule_sees_what_it_says(made: Summary, is_told: bool) -> None:
+    _, pattern = examples()
+    event = RunFinished(detail=outcome(made, "<bucket>")).model_dump(mode="json", by_alias=True)
+    assert EventPattern.load(json.dumps(pattern)).matches_event(event) == is_told  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from moto.events.models import Rule, events_backends
 
+from assay.outcome import RunFinished
 from assay_aws.settings import EvaluationSettings, ExplanationSettings, Settings, SummarySettings, SweepSettings
 from assay_local.cloud import Cloud
 from assay_local.resource_policy import Request, allows
@@ -225,3 +226,17 @@ def test_no_role_may_do_everything_anywhere() -> None:
 def test_no_role_may_delete_a_job() -> None:
     # A job's name exists until it is deleted: that is what makes a start happen once.
     assert "DeleteProcessingJob" not in (ROOT / "template.yaml").read_text()
+
+
+def test_the_summary_may_put_the_end_of_a_run_on_the_bus_and_nothing_else() -> None:
+    policies = template()["Resources"]["PublishSummaryFunction"]["Properties"]["Policies"]
+    statements = [one for policy in policies for one in policy["Statement"] if one.get("Action") == "events:PutEvents"]
+    event = RunFinished.model_fields
+    (statement,) = statements
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "events:source": event["source"].default,
+            "events:detail-type": event["detail_type"].default,
+        }
+    }
+    assert str(statement["Resource"]).count("event-bus/default") == 1
