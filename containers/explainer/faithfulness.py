@@ -20,7 +20,7 @@ from explainer.shapley import Explanation
 
 STEPS = 10
 """Curves are looked at after each tenth of the segments: at most 18 more pictures for each explained score."""
-SHARES = np.linspace(0, 1, STEPS + 1)
+SHARES = np.arange(STEPS + 1) / STEPS
 
 Array = NDArray[np.float64]
 

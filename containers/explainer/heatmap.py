@@ -24,8 +24,9 @@ PANEL = 320
 MARGIN, TITLE_HEIGHT, BAR_WIDTH, BAR_ROOM = 16, 60, 14, 96
 LEGEND, LINE = 240, 20
 """Room for the names of objects, and for each of them."""
-OPACITY = 0.75
-"""Of the colours over the grey image, which must be recognised underneath."""
+PALEST, STRONGEST = 0.4, 0.85
+"""Opacity of the colours over the grey image, without any attribution and with the largest: it must be recognised
+underneath."""
 
 
 Box = tuple[float, float, float, float]
@@ -60,8 +61,9 @@ def draw_heat_map(
     grey = np.repeat(96 + large.mean(axis=2, keepdims=True) * (159 / 255), 3, axis=2)
     strength = np.append(attributions / scale if scale > 0 else attributions * 0, 0.0)  # the last: of no segment
     heat = colours(strength)[large_segments]
+    opacity = (PALEST + (STRONGEST - PALEST) * np.abs(strength))[large_segments][..., None]
     left = Image.fromarray(with_borders(large, large_segments))
-    right = Image.fromarray((OPACITY * heat + (1 - OPACITY) * grey).astype(np.uint8))
+    right = Image.fromarray((opacity * heat + (1 - opacity) * grey).astype(np.uint8))
     if box is not None:
         for panel in (left, right):
             _outline(ImageDraw.Draw(panel), box, size, INK)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from explainer.analysis_config import refused_by_aws
+from explainer.faithfulness import SHARES, area, curves
 from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
 from explainer.image_baseline import white_noise
 from explainer.images import outputs_to_draw
-from explainer.masking import superpixels
+from explainer.masking import Masked, PictureGame, Sampling, superpixels
 from explainer.picture_files import ResultNames, stems
 
 SIZE = 32
@@ -51,6 +56,12 @@ def config(**image_config: Any) -> dict[str, Any]:
         },
         "predictor": {"model_name": "quarters", "label_headers": ["bright", "dark"]},
     }
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -276,6 +287,186 @@ def test_a_tiny_picture_has_superpixels_and_a_heat_map() -> None:
     assert drawn.width > 640
 
 
+def test_numpy_arrays_are_pictures_one_or_a_batch_of_them(pictures: Any) -> None:
+    pixels = np.asarray(quarters())
+    np.save(pictures.data / "one.npy", pixels)
+    np.save(pictures.data / "shares.npy", pixels / 255)
+    np.save(pictures.data / "batch.npy", np.stack([pixels, pixels[::-1]]))
+    assert pictures.run(config()) == 0
+    images = pictures.analysis["assay"]["images"]
+    assert [image["image"] for image in images] == [
+        "batch.npy[0]",
+        "batch.npy[1]",
+        "four.png",
+        "one.npy",
+        "shares.npy",
+    ]
+    assert images[1]["heat_maps"] == {"dark": "shap_batch_1_dark.jpeg"}
+    expected = numbers(pictures)["attributions"]
+    for stem in ("batch_0", "one", "shares"):
+        assert numbers(pictures, stem)["attributions"] == expected
+    # of a batch too, sample_from and sample_to count pictures
+    assert pictures.run(config(debug={"sample_from": 1, "sample_to": 3})) == 0
+    assert [image["image"] for image in pictures.analysis["assay"]["images"]] == ["batch.npy[1]", "four.png"]
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((3, 8, 8)), "float64 3 × 8 × 8, expected numbers, height × width × 3 (or 1), or a batch of such"),
+        (np.full((8, 8, 3), -1.0), "values from -1 to -1, expected pixels of 0 to 255, or floats of 0 to 1"),
+        (np.full((8, 8), np.nan), "values from nan to nan"),
+        (np.full((8, 8, 3), 256), "values from 256 to 256"),
+        (np.zeros((0, 8, 3), np.uint8), "0 × 8 pixels, from 1 to"),
+        (np.full((8, 8, 3), "x"), "expected numbers"),
+        (np.array([None]), "cannot be read as a NumPy array"),
+        (b"no array", "cannot be read as a NumPy array"),
+        (b"", "cannot be read as a NumPy array"),
+    ],
+)
+def test_an_array_that_is_no_picture_is_named_and_the_rest_goes_on(pictures: Any, array: Any, said: str) -> None:
+    if isinstance(array, bytes):
+        (pictures.data / "bad.npy").write_bytes(array)
+    else:
+        np.save(pictures.data / "bad.npy", array, allow_pickle=True)
+    assert pictures.run(config()) == 0
+    assert (pictures.analysis["assay"]["samples"], pictures.analysis["assay"]["failed"]) == (1, 1)
+    page = html.unescape((pictures.output / "report.html").read_text())
+    assert f"bad.npy: {said}" in page or ("bad.npy: " in page and said in page)
+
+
+def test_pictures_of_other_sizes_and_modes_are_all_explained(pictures: Any) -> None:
+    quarters().convert("L").save(pictures.data / "grey.png")
+    quarters().convert("P").save(pictures.data / "palette.png")
+    quarters().convert("CMYK").save(pictures.data / "print.jpg")
+    quarters().resize((130, 31)).save(pictures.data / "wide.jpeg")
+    turned = Image.Exif()
+    turned[0x0112] = 3
+    quarters().rotate(180).save(pictures.data / "turned.jpg", exif=turned, quality=95)
+    assert pictures.run(config()) == 0
+    assert pictures.analysis["assay"]["samples"] == 6
+    assert numbers(pictures, "turned")["prediction"] == pytest.approx(numbers(pictures)["prediction"], abs=0.02)
+    assert arrays(pictures, "wide")[0].shape == (SIZE, SIZE)
+
+
+def test_what_a_manifest_brought_is_found_by_its_address(pictures: Any) -> None:
+    folder = pictures.root / "processing/input/pictures/2026/shop"
+    folder.mkdir(parents=True)
+    quarters().save(folder / "a.jpg")
+    (pictures.root / "config").mkdir()
+    s3 = {
+        "S3Uri": "s3://bucket/lists/pictures.manifest",
+        "LocalPath": "/opt/ml/processing/input/pictures",
+        "S3DataType": "ManifestFile",
+    }
+    (pictures.root / "config/processingjobconfig.json").write_text(
+        json.dumps({"ProcessingInputs": [{"InputName": "pictures", "S3Input": s3}]})
+    )
+    assert pictures.run(config() | {"dataset_uri": "s3://bucket/lists/pictures.manifest"}) == 0
+    (image,) = pictures.analysis["assay"]["images"]
+    assert image["image"] == "2026/shop/a.jpg"
+    assert image["heat_maps"] == {"bright": "shap_2026_shop_a_bright.jpeg"}
+
+
+def test_the_picture_blurred_is_a_baseline_that_clarify_does_not_know(pictures: Any) -> None:
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = {"blur": 200}
+    assert pictures.run(asked) == 0
+    assert "the picture blurred by 200 px" in (pictures.output / "report.html").read_text()
+    # so blurred that nothing is left but the mean colour
+    grey = np.asarray(quarters()).mean() / 255
+    expected = 1 / (1 + np.exp(-8 * (grey - 0.5)))
+    assert numbers(pictures)["baseline_prediction"][0] == pytest.approx(expected, abs=0.05)
+    assert list(refused_by_aws(asked)) == [
+        "baseline: a blurred picture is Assay's own (AWS's own schema takes it, Clarify does not know it)"
+    ]
+
+
+@pytest.mark.parametrize("baseline", [{"blur": 0}, {"blur": "10"}, {"blur": 10, "noise": 1}, {"blurr": 10}, [[300]]])
+def test_another_baseline_is_an_error(pictures: Any, baseline: Any) -> None:
+    asked = config()
+    asked["methods"]["shap"]["baseline"] = baseline
+    assert pictures.run(asked) == 1
+    assert "for images expected the S3 address of a picture, or a colour" in pictures.message
+
+
+def test_intervals_stand_beside_attributions_where_they_are_known(pictures: Any) -> None:
+    assert pictures.run(config(num_segments=30)) == 0
+    found, folder = numbers(pictures), pictures.output / "explanations_shap"
+    assert not found["exact"]
+    intervals = np.load(folder / found["all_intervals"])
+    _, attributions = arrays(pictures)
+    assert intervals.shape == (2, *attributions.shape)
+    assert (intervals[0] <= attributions).all()
+    assert (attributions <= intervals[1]).all()
+    assert np.array(found["intervals"]["bright"]).T.tolist() == intervals[:, :, 0].tolist()
+    few = config(num_segments=30)
+    few["methods"]["shap"]["num_samples"] = 20  # too few to tell
+    assert pictures.run(few) == 0
+    assert numbers(pictures)["intervals"] is numbers(pictures)["all_intervals"] is None
+
+
+def test_deletion_and_insertion_tell_a_faithful_order_from_chance(pictures: Any) -> None:
+    assert pictures.run(config(num_segments=30)) == 0
+    found = pictures.analysis["assay"]["faithfulness"]
+    assert found["explained"] == 1
+    assert found["shares"] == [n / 10 for n in range(11)]
+    assert found["deletion_area"] < found["random_area"] - 0.1
+    assert found["insertion_area"] > found["random_area"] + 0.1
+    whole, nothing = numbers(pictures)["prediction"][0], numbers(pictures)["baseline_prediction"][0]
+    assert (found["deletion"][0], found["deletion"][-1]) == pytest.approx((whole, nothing))
+    assert (found["insertion"][0], found["insertion"][-1]) == pytest.approx((nothing, whole))
+    assert (found["random"][0], found["random"][-1]) == pytest.approx((nothing, whole))
+    assert numbers(pictures)["faithfulness"]["bright"]["deletion_area"] == found["deletion_area"]
+    assert "Deletion" in (pictures.output / "report.html").read_text()
+
+
+def test_curves_of_a_sum_are_known(threads: ThreadPoolExecutor) -> None:
+    """Players of worth 3, 2, 1 and 0: the curve is their running sum, by chance it is straight."""
+    pixels, baseline = np.array([[[3.0], [2.0]], [[1.0], [0.0]]]), np.zeros((2, 2, 1))
+    picture = Masked(pixels, baseline, np.arange(4).reshape(2, 2))
+    game = PictureGame(picture, lambda batch: batch.sum(axis=(1, 2)), Sampling(None, 0, None, "auto", threads))
+    explanation = game.explain(1)
+    np.testing.assert_allclose(explanation.values[:, 0], [3, 2, 1, 0], atol=1e-12)
+    (found,) = curves(game, explanation, [0])
+    at = np.linspace(0, 1, 5)
+    np.testing.assert_allclose(found.insertion, np.interp(SHARES, at, [0, 3, 5, 6, 6]), atol=1e-12)
+    np.testing.assert_allclose(found.deletion, np.interp(SHARES, at, [6, 3, 1, 0, 0]), atol=1e-12)
+    np.testing.assert_allclose(found.random, 6 * SHARES, atol=1e-12)
+    assert area(found.random) == pytest.approx(3)
+    assert game.asked == 16 + 6
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float16", "float32", "float64", "int32"])
+def test_masked_pictures_are_the_picture_where_a_segment_is_there_and_the_baseline_elsewhere(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    picture, baseline = (rng.integers(0, 255, (5, 7, 3)).astype(dtype) for _ in range(2))
+    segments = rng.integers(-1, 4, (5, 7))
+    masks = rng.random((9, 4)) < 0.5
+    found = Masked(picture, baseline, segments).pictures(masks)
+    assert found.dtype == picture.dtype
+    for mask, one in zip(masks, found, strict=True):
+        there = (mask[segments] & (segments >= 0))[..., None]
+        assert (one == np.where(there, picture, baseline)).all()
+
+
+@pytest.mark.parametrize(("worth", "asked"), [(32 * 32 * 200, 1), (32 * 32 * 200 + 1, 0)])
+def test_a_faster_runtime_is_looked_for_when_the_job_is_long_enough(
+    pictures: Any, monkeypatch: pytest.MonkeyPatch, worth: int, asked: int
+) -> None:
+    probes: list[NDArray[Any]] = []
+
+    def fastest(model: Any, probe: NDArray[Any]) -> Any:
+        probes.append(probe)
+        model.runtime = model.runtime_reason = "known"
+        return model
+
+    monkeypatch.setattr("explainer.images.fastest", fastest)
+    monkeypatch.setattr("explainer.images.WORTH_PIXELS", worth)
+    assert pictures.run(config()) == 0
+    assert [probe.shape for probe in probes] == [(8, SIZE, SIZE, 3)] * asked
+
+
 def test_a_picture_of_one_segment_owes_it_all(pictures: Any) -> None:
     assert pictures.run(config(num_segments=1)) == 0
     found = numbers(pictures)
@@ -304,7 +495,7 @@ def test_an_explanation_of_nothing_draws_no_false_colours() -> None:
     assert np.ptp(right, axis=2).max() == 0
 
 
-RUN = {
+RUN: dict[str, Any] = {
     "id": "a" * 20,
     "model": "birds",
     "upload": {"bucket": "bucket", "key": "models/birds/model.tar.gz"},
