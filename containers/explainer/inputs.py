@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +12,8 @@ from pydantic import Field
 
 from assay.base import Foreign
 from assay.errors import BadModel, BadSettings
+
+logger = logging.getLogger(__name__)
 
 
 class _S3Input(Foreign):
@@ -22,10 +26,21 @@ class _Input(Foreign):
     s3: _S3Input | None = Field(default=None, alias="S3Input")
 
 
+class _Network(Foreign):
+    isolated: bool = Field(default=False, alias="EnableNetworkIsolation")
+
+
 class JobConfig(Foreign):
     """`config/processingjobconfig.json`: CreateProcessingJob's request, as SageMaker lays it into the container."""
 
+    arn: str | None = Field(default=None, alias="ProcessingJobArn")
     inputs: tuple[_Input, ...] = Field(default=(), alias="ProcessingInputs")
+    network: _Network = Field(default=_Network(), alias="NetworkConfig")
+
+    @property
+    def has_network(self) -> bool:
+        """A job that a notebook starts has one; where the program runs by itself there is no job, and no role."""
+        return self.arn is not None and not self.network.isolated
 
 
 def read_job_config(path: Path) -> JobConfig:
@@ -34,10 +49,12 @@ def read_job_config(path: Path) -> JobConfig:
 
 
 def local_path(address: str, job: JobConfig, root: Path) -> Path:
-    """Where what lies at an S3 address lies in this job. A job has no network: each address must be an input.
+    """Where what lies at an S3 address lies in this job: in an input, or, where the job has a network, fetched.
+
+    Clarify's own jobs fetch it; SageMaker's SDK makes only the data an input.
 
     Raises:
-        BadSettings: no input of the job brings it.
+        BadSettings: no input of the job brings it, and it cannot be fetched.
     """
     inputs = [(given.s3.address, given.s3.local_path) for given in job.inputs if given.s3 is not None]
     for source, folder in inputs:
@@ -46,10 +63,41 @@ def local_path(address: str, job: JobConfig, root: Path) -> Path:
             place = under(root, folder) / below
             # An input that is one object lies in its folder by its own name.
             return place if below or not (place / Path(address).name).is_file() else place / Path(address).name
+    if job.has_network and address.startswith("s3://"):
+        return fetch_objects(address, root / "fetched" / hashlib.sha256(address.encode()).hexdigest()[:16])
     raise BadSettings(
         f"{address} is not among the job's inputs; expected one of them to bring it: "
         + (", ".join(source for source, _ in inputs) or "there are none")
     )
+
+
+def fetch_objects(address: str, into: Path) -> Path:
+    """Fetch the object of an S3 address, or all below it; returns the file, or the folder.
+
+    Raises:
+        BadSettings: there is none, or the job's role may not read it.
+    """
+    import boto3  # only a job with a network gets here
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, key = address.removeprefix("s3://").partition("/")
+    logger.info("fetching %s, which no input of the job brings", address)
+    try:
+        s3 = boto3.client("s3")
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
+        keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+        folder = f"{key.rstrip('/')}/"
+        keys = [found for found in keys if found == key or found.startswith(folder)]
+        keys = [found for found in keys if not found.endswith("/")]
+        if not keys:
+            raise BadSettings(f"{address}: nothing lies there")
+        for number, found in enumerate(keys):
+            place = into / f"{number:06}" / found.rpartition("/")[2]  # by number: a key may hold ../
+            place.parent.mkdir(parents=True, exist_ok=True)
+            s3.download_file(bucket, found, str(place))
+    except (BotoCoreError, ClientError) as error:
+        raise BadSettings(f"{address}: cannot be fetched: {error}") from error
+    return place if keys == [key] else into
 
 
 def under(root: Path, local_path: str) -> Path:

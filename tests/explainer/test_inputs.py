@@ -108,3 +108,31 @@ def test_a_model_without_archive_is_an_error(sagemaker: Any, tmp_path: Path) -> 
     create_model(sagemaker)
     with pytest.raises(BadModel, match=r"birds names no model\.tar\.gz in S3"):
         fetch_archive("birds", tmp_path)
+
+
+def started(**network: bool) -> JobConfig:
+    """A job as a notebook starts one: of all addresses only the data's is an input."""
+    arn = "arn:aws:sagemaker:eu-west-1:111122223333:processing-job/clarify"
+    return JobConfig.model_validate({"ProcessingJobArn": arn, "NetworkConfig": network})
+
+
+def test_a_job_with_a_network_fetches_what_no_input_brings(sagemaker: Any, tmp_path: Path) -> None:
+    s3 = boto3.client("s3")
+    for key in ("base.csv", "base.csv.bak", "rows/a/1.csv", "rows/2.csv", "rows/", "rows-of-others/3.csv"):
+        s3.put_object(Bucket="models", Key=key, Body=key.encode())
+    one = local_path("s3://models/base.csv", started(), tmp_path)
+    assert (one.name, one.read_bytes()) == ("base.csv", b"base.csv")
+    for address in ("s3://models/rows", "s3://models/rows/"):
+        several = local_path(address, started(), tmp_path)
+        found = sorted(path.read_text() for path in several.rglob("*") if path.is_file())
+        assert found == ["rows/2.csv", "rows/a/1.csv"]
+    with pytest.raises(BadSettings, match=r"s3://models/gone\.csv: nothing lies there"):
+        local_path("s3://models/gone.csv", started(), tmp_path)
+    with pytest.raises(BadSettings, match=r"s3://nowhere/x\.csv: cannot be fetched: .*NoSuchBucket"):
+        local_path("s3://nowhere/x.csv", started(), tmp_path)
+
+
+@pytest.mark.parametrize("job", [started(EnableNetworkIsolation=True), JobConfig()])
+def test_a_job_without_network_says_that_the_address_is_no_input(job: JobConfig, tmp_path: Path) -> None:
+    with pytest.raises(BadSettings, match=r"s3://models/base\.csv is not among the job's inputs"):
+        local_path("s3://models/base.csv", job, tmp_path)
