@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isnan
 
 from explainer.analysis import Results
 from explainer.bias_job import BiasFound
+from explainer.coding import Columns
 from explainer.curves import dependence_card
 from explainer.pages.content import (
     Bars,
@@ -23,7 +25,7 @@ from explainer.pages.content import (
 )
 from explainer.rows import RowsExplained
 from explainer.shapley import NORMAL_95
-from explainer.text.explained import TextRow, TextsExplained
+from explainer.text.explained import TextsExplained
 from explainer.text.game import MOST_UNITS
 from explainer.text.highlight import highlighted
 
@@ -85,25 +87,28 @@ pd.DataFrame(
 )"""
 
 
-def rows_report(title: str, facts: Sequence[tuple[str, str]], results: Results, chosen: Mapping[int, str]) -> Report:
+def rows_report(
+    title: str, facts: Sequence[tuple[str, str]], results: Results, columns: Columns, chosen: Mapping[int, str]
+) -> Report:
     """The report.
 
     Args:
         title: its own.
         facts: what stands above.
         results: of all analyses.
+        columns: of the data.
         chosen: row → why it was chosen to be shown; the first rows where none was.
     """
     notes = [f"{name}: {error}" for name, error in results.failures.items()]
     sections: list[Section] = []
     more = ""
     if results.rows is not None:
-        local = _rows(results.rows, chosen)
+        local = _rows(results.rows, columns, chosen)
         sections += [_labels(results.rows), local]
         more = _more(results.rows, int((results.rows.found.numbers >= 0).sum()) - len(local.cards))
         notes += _not_in_time(results.rows)
     elif results.texts is not None:
-        local = _text_rows(results.texts, chosen)
+        local = _text_rows(results.texts, columns, chosen)
         sections += [_text_labels(results.texts), local]
         more = _more(results.texts, len(results.texts.rows) - len(local.cards))
         notes += text_notes(results.texts)
@@ -179,10 +184,10 @@ _WHAT_MOVES = (
 )
 
 
-def _rows(explained: RowsExplained, chosen: Mapping[int, str]) -> Section:
+def _rows(explained: RowsExplained, columns: Columns, chosen: Mapping[int, str]) -> Section:
     known = explained.found.numbers >= 0
     order = [row for row in list(chosen) or range(len(known)) if known[row]]
-    cards = [_row(explained, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
+    cards = [_row(explained, columns, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     doubt = (
         " ± and the line at a bar's end: the 95 % interval of an estimate, which other coalitions of features would "
         "have left by chance."
@@ -191,26 +196,39 @@ def _rows(explained: RowsExplained, chosen: Mapping[int, str]) -> Section:
     return Section("What moved single predictions", intro, cards, readings=LOCAL)
 
 
-def _row(explained: RowsExplained, row: int, reason: str) -> Card:
+def _row(explained: RowsExplained, columns: Columns, row: int, reason: str) -> Card:
     found, line = explained.found.row(row), explained.found.line
     assert found is not None
     prediction = found[line.prediction]
     output = int(prediction.argmax())
     of_label = slice(output * line.features, (output + 1) * line.features)
     bars = largest(
-        explained.features, found[line.values][of_label], FEATURES_OF_A_ROW, NORMAL_95 * found[line.errors][of_label]
+        _with_values(explained.features, columns, row),
+        found[line.values][of_label],
+        FEATURES_OF_A_ROW,
+        NORMAL_95 * found[line.errors][of_label],
     )
     moved = _moved(explained.labels[output], found[line.base][output], prediction[output], reason)
     return Card(explained.ids[row], moved, (Bars(bars, signed=True),))
+
+
+def _with_values(features: Sequence[str], columns: Columns, row: int) -> list[str]:
+    return [f"{name} = {_value(columns[name][row])}" for name in features]
+
+
+def _value(value: object) -> str:
+    if isinstance(value, float):
+        return "missing" if isnan(value) else f"{value:.6g}"
+    return str(value) or "missing"
 
 
 def _moved(label: str, expected: float, prediction: float, reason: str) -> str:
     return f"{label}: {short(expected)} → {short(prediction)}{'; ' if reason else ''}{reason}"
 
 
-def _text_rows(explained: TextsExplained, chosen: Mapping[int, str]) -> Section:
+def _text_rows(explained: TextsExplained, columns: Columns, chosen: Mapping[int, str]) -> Section:
     order = list(chosen) or range(len(explained.rows))
-    cards = [_text_row(explained, explained.rows[row], chosen.get(row, "")) for row in order[:MOST_ROWS]]
+    cards = [_text_row(explained, columns, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     rest = (
         " have lines of their own; the colour is strongest for what moves it most. The expected value of a text is the "
         "score with all of it replaced by the baseline's."
@@ -226,14 +244,16 @@ def _text_rows(explained: TextsExplained, chosen: Mapping[int, str]) -> Section:
     return Section("What moved single predictions", intro, cards, wide=True, readings=(LOCAL_TEXT,))
 
 
-def _text_row(explained: TextsExplained, row: TextRow, reason: str) -> Card:
+def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: str) -> Card:
+    row = explained.rows[place]
     output = int(row.prediction.argmax())
-    places = [place for place, player in enumerate(row.players) if player.span is None]
+    others = [player.span is None for player in row.players]
     texts = [
         Text(name, highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]))
         for name, text in row.texts.items()
     ]
-    bars = Bars(largest(explained.others, row.values[places, output], FEATURES_OF_A_ROW), signed=True)
+    names = _with_values(explained.others, columns, place)
+    bars = Bars(largest(names, row.values[others, output], FEATURES_OF_A_ROW), signed=True)
     moved = _moved(explained.labels[output], row.base[output], row.prediction[output], reason)
     return Card(row.id, moved, (*texts, *([bars] if bars.bars else [])))
 
@@ -254,7 +274,8 @@ def text_notes(explained: TextsExplained) -> list[str]:
 def _dependence(results: Results) -> Section:
     intro = (
         "The mean prediction when every row has the same value of the feature (thick), some rows' own (thin), and "
-        "below how the data is spread over it. Of several labels the one that moves most is drawn."
+        "below how the data is spread over it; of a category each value's mean. Of several labels the one that moves "
+        "most is drawn."
     )
     cards = [dependence_card(one, results.labels) for one in results.dependence[:MOST_CURVES]]
     return Section("How predictions move with one feature", (intro,), cards, readings=(DEPENDENCE,))

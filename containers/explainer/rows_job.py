@@ -295,7 +295,8 @@ def _write(request: Request, table: Table, found: Results) -> None:
     request.write_text("analysis.json", analysis_json(config, found, assay))
     report = config.methods.report
     chosen = why_chosen(read_samples(request.samples_file))
-    write_report(request, rows_report(report.title, facts(request, table, found), found, chosen))
+    shown = rows_report(report.title, facts(request, table, found), found, table.columns, chosen)
+    write_report(request, shown)
     if found.rows is not None:
         found.rows.found.parts.forget()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import floor, log10
 from pathlib import Path
 from typing import TypeVar
 
@@ -38,13 +40,24 @@ class Bars:
         """What has the whole length; above 0."""
         return max((abs(bar.value) + bar.half_width for bar in self.bars), default=0.0) or 1.0
 
-    @property
-    def in_doubt(self) -> bool:
-        return any(bar.half_width for bar in self.bars)
+    @cached_property
+    def written(self) -> Sequence[str]:
+        """Their numbers, with as many decimals each."""
+        decimals = self._decimals
+        return [self._written(bar, decimals) for bar in self.bars]
 
-    def written(self, bar: Bar) -> str:
-        number = signed(bar.value) if self.signed else short(bar.value)
-        return f"{number} ± {bar.half_width:.1g}" if bar.half_width else number
+    @property
+    def _decimals(self) -> int | None:
+        """For three digits of the largest, and one of the smallest half width; None where that were too many."""
+        if not 1e-4 <= self.longest < 1e6:
+            return None
+        least = min((bar.half_width for bar in self.bars if bar.half_width), default=self.longest)
+        return min(max(2 - floor(log10(self.longest)), -floor(log10(least)), 0), 6)
+
+    def _written(self, bar: Bar, decimals: int | None) -> str:
+        form = ".3g" if decimals is None else f".{decimals}f"
+        number = f"{bar.value:{'+' if self.signed else ''}{form}}"
+        return f"{number} ± {bar.half_width:{'.1g' if decimals is None else form}}" if bar.half_width else number
 
 
 @dataclass(frozen=True)
@@ -190,7 +203,7 @@ def scaled(values: Sequence[float] | NDArray[np.float64], low: float, high: floa
 
 def left_out(*counts: tuple[int, str]) -> str:
     """`3 more labels and 1 more row`, or nothing."""
-    return " and ".join(f"{count} more {noun}{'' if count == 1 else 's'}" for count, noun in counts if count > 0)
+    return " and ".join(f"{count:,} more {noun}{'' if count == 1 else 's'}" for count, noun in counts if count > 0)
 
 
 def short(value: float) -> str:

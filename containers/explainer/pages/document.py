@@ -16,7 +16,7 @@ from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.platypus import Flowable, Image, KeepTogether, Paragraph, SimpleDocTemplate, Spacer, Table
+from reportlab.platypus import Flowable, Image, Paragraph, SimpleDocTemplate, Spacer, Table
 
 from explainer.pages.content import Bars, Block, Card, Curve, Measures, Picture, Report, Section, Sign, Text
 from explainer.pages.fonts import BOLD, NORMAL, Run, register, runs, shortened, width_of
@@ -26,11 +26,23 @@ THIN = HexColor(0xC8C8CC)
 FOR, AGAINST = HexColor(0x2166AC), HexColor(0xB2182B)
 
 MARGIN, GUTTER = 16 * mm, 8 * mm
+PADDING = 6
+"""Of ReportLab's own frame."""
 WIDTH, HEIGHT = A4[0] - 2 * MARGIN, A4[1] - 2 * MARGIN - 6 * mm
 MOST_BYTES = 3_500_000
 """Of pictures, before their encoding as text adds a quarter: a document stays under 5 MB."""
 MOST_CHARACTERS = 300
 """Of a name or a reason: no line of a table is higher than a page."""
+
+
+PLAIN: list[tuple[Any, ...]] = [
+    ("VALIGN", (0, 0), (-1, -1), "TOP"),
+    ("LEFTPADDING", (0, 0), (-1, -1), 0),
+    ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+    ("TOPPADDING", (0, 0), (-1, -1), 4),
+    ("BOTTOMPADDING", (0, 0), (-1, -1), 4),
+]
+"""A table without lines or room at its sides."""
 
 
 def _style(name: str, size: float, **others: Any) -> ParagraphStyle:
@@ -41,12 +53,12 @@ def _style(name: str, size: float, **others: Any) -> ParagraphStyle:
 TITLE = _style("title", 18, fontName=BOLD, spaceAfter=8)
 HEADING = _style("heading", 13, fontName=BOLD, spaceBefore=14, spaceAfter=3, keepWithNext=1)
 INTRO = _style("intro", 8.5, textColor=PALE, spaceAfter=6, keepWithNext=1)
-CARD = _style("card", 9.5, fontName=BOLD)
+CARD = _style("card", 9.5, fontName=BOLD, keepWithNext=1)
 BODY = _style("body", 8)
 SMALL = _style("small", 8, textColor=PALE)
+BELOW = _style("below", 8, textColor=PALE, spaceAfter=2, keepWithNext=1)
 NUMBER = _style("number", 8, alignment=TA_RIGHT)
 SMALL_NUMBER = _style("small number", 8, alignment=TA_RIGHT, textColor=PALE)
-NOTE = _style("note", 8.5, leftIndent=8, borderPadding=(2, 2, 2, 6), spaceBefore=4, spaceAfter=6)
 READ = _style("read", 8.5, leading=13, spaceAfter=3)
 
 
@@ -57,17 +69,17 @@ def pdf(report: Report) -> bytes:
     document = SimpleDocTemplate(
         written,
         pagesize=A4,
-        leftMargin=MARGIN,
-        rightMargin=MARGIN,
-        topMargin=MARGIN,
-        bottomMargin=MARGIN + 6 * mm,
+        leftMargin=MARGIN - PADDING,
+        rightMargin=MARGIN - PADDING,
+        topMargin=MARGIN - PADDING,
+        bottomMargin=MARGIN + 6 * mm - PADDING,
         title=report.title,
         author="",
         creator="Assay",
         invariant=1,  # no clock
     )
-    story: list[Flowable] = [_paragraph(report.title, TITLE), _facts(report.facts)]
-    story += [_Note(note) for note in report.notes]
+    story: list[Flowable] = [_paragraph(_cut(report.title), TITLE), *_facts(report.facts)]
+    story += [_note(note) for note in report.notes]
     kept = _pictures_kept(report)
     for section in report.sections:
         story += _section(section, kept)
@@ -115,51 +127,58 @@ def _in_font(run: Run, font: str) -> str:
     return text if run.font == font else f'<font name="{run.font}">{text}</font>'
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= MOST_CHARACTERS else text[: MOST_CHARACTERS - 1] + "…"
+def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def _facts(facts: Sequence[tuple[str, str]]) -> Flowable:
-    """Three beside each other."""
+def _facts(facts: Sequence[tuple[str, str]]) -> list[Flowable]:
+    """Three beside each other, between two lines."""
+    if not facts:
+        return []
     cells: list[list[Flowable]] = [
         [_paragraph(_cut(name), SMALL), _paragraph(_cut(value), CARD)] for name, value in facts
     ]
-    return _side_by_side(cells, 3, boxed=True)
+    cells += [[]] * (-len(cells) % 3)
+    rows = [cells[start : start + 3] for start in range(0, len(cells), 3)]
+    lines = [("LINEABOVE", (0, 0), (-1, 0), 0.5, LINE), ("LINEBELOW", (0, -1), (-1, -1), 0.5, LINE)]
+    return [Table(rows, colWidths=[WIDTH / 3] * 3, style=[*PLAIN, *lines])]
 
 
-def _side_by_side(cells: Sequence[Sequence[Flowable]], columns: int, *, boxed: bool = False) -> Table:
-    width = WIDTH / columns
-    padded = [*cells, *([""] * (-len(cells) % columns))]
-    rows = [padded[start : start + columns] for start in range(0, len(padded), columns)]
-    style: list[tuple[Any, ...]] = [
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-        ("RIGHTPADDING", (0, 0), (-2, -1), GUTTER),
-        ("RIGHTPADDING", (-1, 0), (-1, -1), 0),
-        ("TOPPADDING", (0, 0), (-1, -1), 4),
-        ("BOTTOMPADDING", (0, 0), (-1, -1), 4 if boxed else 8),
-    ]
-    if boxed:
-        style += [("LINEABOVE", (0, 0), (-1, 0), 0.5, LINE), ("LINEBELOW", (0, -1), (-1, -1), 0.5, LINE)]
-    return Table(rows, colWidths=[width] * columns, style=style)
+def _note(note: str) -> Flowable:
+    """With a line at its side."""
+    style = [*PLAIN, ("LINEBEFORE", (0, 0), (0, -1), 2, AGAINST), ("LEFTPADDING", (0, 0), (-1, -1), 8)]
+    return Table([[_paragraph(_cut(note, 2000), BODY)]], colWidths=[WIDTH], style=style, spaceBefore=6)
 
 
 def _section(section: Section, kept: set[Picture]) -> list[Flowable]:
     """Its cards in two columns; in one where they need room, or one of them is about as high as a page."""
     intro = "".join(_sign(piece) if isinstance(piece, Sign) else _markup(piece) for piece in section.intro)
-    head: list[Flowable] = [_Heading(section.title), Paragraph(intro, INTRO)]
-    column = (WIDTH - GUTTER) / 2
-    pictured = any(isinstance(block, Picture) for card in section.cards for block in card.blocks)
+    head: list[Flowable] = [_Mark(section.title), _paragraph(_cut(section.title), HEADING), Paragraph(intro, INTRO)]
     cards = [card for card in section.cards if all(not isinstance(one, Picture) or one in kept for one in card.blocks)]
-    if pictured or not section.wide:
-        narrow = [_card(card, column) for card in cards]
-        if all(sum(part.wrap(column, HEIGHT)[1] for part in card) < HEIGHT * 0.8 for card in narrow):
-            return [*head, _side_by_side(narrow, 2)] if narrow else head
-    story = head
-    for card in cards:
-        first, *rest = _card(card, WIDTH)
-        story += [KeepTogether([first, *rest[:2]]), *rest[2:], Spacer(1, 8)]
-    return story
+    beside = _in_pairs(cards) if _fits_a_column(section) else None
+    return [*head, *(_below_each_other(cards) if beside is None else beside)]
+
+
+def _fits_a_column(section: Section) -> bool:
+    pictured = any(isinstance(block, Picture) for card in section.cards for block in card.blocks)
+    return len(section.cards) > 1 and (pictured or not section.wide)
+
+
+def _in_pairs(cards: Sequence[Card]) -> list[Flowable] | None:
+    """Two beside each other; None when one is about as high as a page, and would not be broken."""
+    column = (WIDTH - GUTTER) / 2
+    cells = [_card(card, column) for card in cards]
+    if any(sum(part.wrap(column, HEIGHT)[1] for part in cell) > 0.8 * HEIGHT for cell in cells):
+        return None
+    cells += [[]] * (len(cells) % 2)
+    return [
+        Table([[left, [], right]], colWidths=[column, GUTTER, column], style=PLAIN)
+        for left, right in zip(cells[::2], cells[1::2], strict=True)
+    ]
+
+
+def _below_each_other(cards: Sequence[Card]) -> list[Flowable]:
+    return [part for card in cards for part in (*_card(card, WIDTH), Spacer(1, 10))]
 
 
 def _sign(sign: Sign) -> str:
@@ -174,7 +193,7 @@ def _card(card: Card, width: float) -> list[Flowable]:
     if card.title:
         parts.append(_paragraph(_cut(card.title), CARD))
     if card.subtitle:
-        parts.append(_paragraph(_cut(card.subtitle), SMALL))
+        parts.append(_paragraph(_cut(card.subtitle), BELOW))
     for block in card.blocks:
         parts += _block(block, width)
     return parts
@@ -183,7 +202,7 @@ def _card(card: Card, width: float) -> list[Flowable]:
 def _block(block: Block, width: float) -> Iterable[Flowable]:
     match block:
         case Bars():
-            caption = [_paragraph(block.caption, SMALL)] if block.caption else []
+            caption = [_paragraph(block.caption, BELOW)] if block.caption else []
             return [*caption, _BarChart(block, width)] if block.bars else caption
         case Measures():
             return [_measures(block, width)]
@@ -216,10 +235,8 @@ def _marked(text: str, raises: bool, strength: float) -> str:
 def _measures(block: Measures, width: float) -> Table:
     head = [_paragraph("metric", SMALL), _paragraph("value", SMALL_NUMBER), _paragraph("95 % interval", SMALL_NUMBER)]
     rows: list[list[Any]] = [head]
-    style: list[tuple[Any, ...]] = [
-        ("VALIGN", (0, 0), (-1, -1), "TOP"),
-        ("LEFTPADDING", (0, 0), (-1, -1), 0),
-        ("RIGHTPADDING", (0, 0), (-1, -1), 0),
+    style = [
+        *PLAIN,
         ("TOPPADDING", (0, 0), (-1, -1), 1),
         ("BOTTOMPADDING", (0, 0), (-1, -1), 2.5),
         ("LINEBELOW", (0, 0), (-1, -1), 0.3, LINE),
@@ -239,29 +256,20 @@ def _measures(block: Measures, width: float) -> Table:
     return Table(rows, colWidths=[width * 0.5, width * 0.2, width * 0.3], style=style, repeatRows=1)
 
 
-class _Heading(Paragraph):
-    """A section's, which a reader's outline shows."""
+class _Mark(Flowable):
+    """The place of a section, which a reader's outline shows."""
 
-    def __init__(self, text: str) -> None:
-        super().__init__(_markup(text, BOLD), HEADING)
-        self._title = text
+    def __init__(self, title: str) -> None:
+        super().__init__()
+        self.keepWithNext = 1
+        self._title = title
+
+    def wrap(self, *_: float) -> tuple[float, float]:
+        return 0, 0
 
     def draw(self) -> None:
         self.canv.bookmarkPage(self._title)
         self.canv.addOutlineEntry(self._title, self._title)
-        super().draw()
-
-
-class _Note(Paragraph):
-    """With a line at its side."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(_markup(text), NOTE)
-
-    def draw(self) -> None:
-        self.canv.setFillColor(AGAINST)
-        self.canv.rect(0, 0, 2, self.height, fill=1, stroke=0)
-        super().draw()
 
 
 class _BarChart(Flowable):
@@ -278,7 +286,7 @@ class _BarChart(Flowable):
         return self.width, self.height
 
     def draw(self) -> None:
-        written = [self.block.written(bar) for bar in self.block.bars]
+        written = self.block.written
         numbers = max(width_of(runs(one), self.SIZE) for one in written) + 6
         names = min(max(width_of(runs(bar.name), self.SIZE) for bar in self.block.bars) + 6, self.width * 0.38)
         room = self.width - names - numbers
@@ -321,8 +329,7 @@ class _CurveChart(Flowable):
         canvas.setFillColor(BARS)
         step = self.width / max(len(curve.shares), 1)
         for place, share in enumerate(curve.shares):
-            top = self.ENDS + self.SPREAD
-            canvas.rect(place * step, top, max(step - 1, 0.5), -self.SPREAD * share, fill=1, stroke=0)
+            canvas.rect(place * step, self.ENDS, max(step - 1, 0.5), self.SPREAD * share, fill=1, stroke=0)
         canvas.setLineJoin(1)
         self._line((0, 1), (0, 0), LINE, 0.5)
         for line in curve.own:

@@ -40,5 +40,6 @@ def _bars(shares: Sequence[float]) -> Markup:
     width = WIDTH / max(len(shares), 1)
     bar = Markup('<rect x="{:.1f}" y="{}" width="{:.1f}" height="{:.1f}" style="fill:var(--bars,#c4c4ca)"/>')
     return Markup("").join(
-        bar.format(place * width, HEIGHT + GAP, max(width - 1, 0.5), share * BARS) for place, share in enumerate(shares)
+        bar.format(place * width, f"{HEIGHT + GAP + BARS * (1 - share):.1f}", max(width - 1, 0.5), share * BARS)
+        for place, share in enumerate(shares)
     )

@@ -131,7 +131,8 @@ def _block(block: Block) -> Markup:
 
 def _bars(block: Bars) -> Markup:
     row = Markup(
-        '<tr><td style="text-align:left">{}</td><td style="text-align:left"><div style="width:12em">'
+        '<tr><td style="text-align:left;max-width:20em;overflow-wrap:anywhere">{}</td>'
+        '<td style="text-align:left"><div style="width:12em">'
         '<div style="width:{:.1f}%;min-width:1px;height:0.8em;background-color:{}"></div></div></td>'
         '<td style="text-align:right">{}</td></tr>'
     )
@@ -140,9 +141,9 @@ def _bars(block: Bars) -> Markup:
             _plain(bar.name),
             100 * abs(bar.value) / block.longest,
             AGAINST if bar.value < 0 else FOR,
-            _plain(block.written(bar)),
+            _plain(written),
         )
-        for bar in block.bars
+        for bar, written in zip(block.bars, block.written, strict=True)
     )
     caption = Markup('<div style="color:{}">{}</div>').format(PALE, _plain(block.caption)) if block.caption else ""
     return Markup("{}<table>{}</table>").format(caption, rows)
@@ -150,7 +151,8 @@ def _bars(block: Bars) -> Markup:
 
 def _measures(block: Measures) -> Markup:
     row = Markup(
-        '<tr><td style="text-align:left">{}</td><td style="text-align:right">{}</td>'
+        '<tr><td style="text-align:left">{}</td>'
+        '<td style="text-align:right;max-width:24em;overflow-wrap:anywhere">{}</td>'
         '<td style="text-align:right">{}</td></tr>'
     )
     rows = Markup("").join(
