@@ -20,17 +20,17 @@ import pytest
 
 from assay_local.cloud import Cloud, Job
 
-SAGEMAKER = Path(__file__).parents[2] / ".envs" / "sagemaker" / "bin" / "python"
-pytestmark = [
-    pytest.mark.pipeline,
-    pytest.mark.tensorflow,
-    pytest.mark.skipif(not SAGEMAKER.exists(), reason=f"{SAGEMAKER} is missing: `make test` sets it up"),
-]
+ENVIRONMENTS = Path(__file__).parents[2] / ".envs"
+SDKS = {
+    "sagemaker": "from sagemaker.core.clarify import *\nfrom sagemaker.core.helper.session_helper import Session\n",
+    "sagemaker2": "from sagemaker.clarify import *\nfrom sagemaker import Session\n",
+}
+"""Environment → where its SDK has what a notebook imports: version 3 (sagemaker-core), and the last of version 2."""
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.tensorflow]
 
 NOTEBOOK = """
-import json, sys
-from sagemaker.core.clarify import *
-from sagemaker.core.helper.session_helper import Session
+import sys
 
 processor = SageMakerClarifyProcessor(
     role=sys.argv[1], instance_count=1, instance_type="ml.m5.large", sagemaker_session=Session()
@@ -143,9 +143,12 @@ def archives(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return found
 
 
-@pytest.fixture(scope="module")
-def ran(archives: dict[str, bytes]) -> Iterator[Cloud]:
+@pytest.fixture(scope="module", params=SDKS)
+def ran(archives: dict[str, bytes], request: pytest.FixtureRequest) -> Iterator[Cloud]:
     """A cloud in which the notebook has run, and its jobs have ended."""
+    python = ENVIRONMENTS / request.param / "bin" / "python"
+    if not python.exists():
+        pytest.skip(f"{python} is missing: `make test` sets it up")
     from PIL import Image
 
     picture = io.BytesIO()
@@ -178,7 +181,7 @@ def ran(archives: dict[str, bytes]) -> Iterator[Cloud]:
             "HOME": str(cloud.folder),
         }
         done = subprocess.run(
-            [str(SAGEMAKER), "-W", "ignore", "-c", NOTEBOOK, role],
+            [str(python), "-W", "ignore", "-c", SDKS[request.param] + NOTEBOOK, role],
             env=environment,
             capture_output=True,
             text=True,
