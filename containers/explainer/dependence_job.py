@@ -42,18 +42,21 @@ class FeatureDependence:
         }
 
 
-def features_of(pdp: Pdp, table: Table, importance: NDArray[np.float64] | None) -> list[str]:
-    """The features asked for; else the most important ones by their Shapley values, (features, labels), else the first.
+def by_importance(features: Sequence[str], importance: NDArray[np.float64]) -> list[str]:
+    """The features by their Shapley values, (features, labels), the most important one first."""
+    order = np.argsort(-np.abs(importance).sum(axis=1), kind="stable")
+    return [features[place] for place in order.tolist()]
+
+
+def features_of(pdp: Pdp, table: Table, important: Sequence[str] | None) -> list[str]:
+    """The features asked for; else the first of the `important` ones, else of all.
 
     Raises:
         BadPolicy: a feature is asked for that there is not.
     """
     if pdp.features is not None:
         return [column_name(table.features, "methods.pdp.features", name) for name in pdp.features]
-    if importance is None:
-        return list(table.features[: pdp.top_k_features])
-    order = np.argsort(-np.abs(importance).sum(axis=1), kind="stable")[: pdp.top_k_features]
-    return [table.features[place] for place in order.tolist()]
+    return list((table.features if important is None else important)[: pdp.top_k_features])
 
 
 def dependences(

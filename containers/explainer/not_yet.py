@@ -47,6 +47,8 @@ def _missing(config: AnalysisConfig) -> Iterator[str]:
 
 
 def _missing_of_shap(shap: Shap) -> Iterator[str]:
-    for key in ("features_to_explain", "tolerance", "time_budget"):
+    if shap.features_to_explain is not None and shap.image_config:
+        yield "methods.shap.features_to_explain beside image_config; supported are numbers, categories and texts"
+    for key in ("tolerance", "time_budget"):
         if getattr(shap, key) is not None and (shap.text_config or shap.image_config):
             yield f"methods.shap.{key} beside text_config or image_config; supported are numbers and categories"

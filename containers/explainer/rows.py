@@ -105,7 +105,7 @@ def explain_table(
         surrogate: as of `RowExplainer`.
         place: files, progress, time.
     """
-    explained = _explained_features(table, shap)
+    explained = explained_features(table, shap)
     explainer = RowExplainer(
         predict,
         baseline,
@@ -163,7 +163,7 @@ def explain_table(
     )
 
 
-def _explained_features(table: Table, shap: Shap) -> list[int]:
+def explained_features(table: Table, shap: Shap) -> list[int]:
     """The places of the features to explain, in the data's order."""
     if shap.features_to_explain is None:
         return list(range(len(table.features)))

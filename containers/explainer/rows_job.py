@@ -19,7 +19,7 @@ from explainer.analysis_config import AnalysisConfig
 from explainer.baseline import row_baseline
 from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
 from explainer.coding import Coding, Columns, coding_of, content_of
-from explainer.dependence_job import FeatureDependence, dependences, features_of
+from explainer.dependence_job import FeatureDependence, by_importance, dependences, features_of
 from explainer.outputs import output_columns, output_names
 from explainer.pages import write_report
 from explainer.predictor import answered_labels, answers_label, asks, open_predictor
@@ -185,11 +185,12 @@ def _texts(request: Request, table: Table, baseline: Columns, model: RowsModel) 
             request.shap,
             found,
             representative=counted,
-            advance=advance,
+            place=Place(request.parts(content_of(table.columns, baseline) + found.how), advance),
         )
     write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
     if request.shap.save_local_shap_values:
-        write_local_texts(request.shap_folder / "out.jsonl", explained, table.meaning.joinsource)
+        request.assay_folder.mkdir(exist_ok=True)
+        write_local_texts(request.shap_folder, request.assay_folder, explained, table.meaning.joinsource)
     return explained
 
 
@@ -198,12 +199,13 @@ def _depend(
 ) -> Results:
     pdp = request.config.methods.pdp
     assert pdp is not None
-    importance = None if found.rows is None else found.rows.importance
+    important = None if found.rows is None else by_importance(found.rows.features, found.rows.importance)
     if found.texts is not None:
-        importance = found.texts.importance
+        important = by_importance(found.texts.others, found.texts.importance)
         # of a text there is no curve: it has as many values as rows
-        table = replace(table, meaning=replace(table.meaning, features=found.texts.others))
-    names = analyses.attempt("pdp", lambda: features_of(pdp, table, importance))
+        others = tuple(name for name in table.features if table.types[name] != "text")
+        table = replace(table, meaning=replace(table.meaning, features=others))
+    names = analyses.attempt("pdp", lambda: features_of(pdp, table, important))
     if names is None:
         return replace(found, dependence_features=[str(name) for name in pdp.features or ()])
 
@@ -289,7 +291,7 @@ def _write(request: Request, table: Table, found: Results) -> None:
         model_calls=None if rows is None else rows.model_calls,
         max_additivity_gap=None if rows is None else rows.max_gap,
         rows=() if found.texts is None else found.texts.to_assay(),
-        attributions=None if found.rows is None else _summary(found.rows),
+        attributions=_summary(found.rows, found.texts),
         bias=_intervals(found.before, found.after),
     )
     request.write_text("analysis.json", analysis_json(config, found, assay))
@@ -299,9 +301,15 @@ def _write(request: Request, table: Table, found: Results) -> None:
     write_report(request, shown)
     if found.rows is not None:
         found.rows.found.parts.forget()
+    if found.texts is not None:
+        found.texts.parts.forget()
 
 
-def _summary(rows: RowsExplained) -> Attributions:
+def _summary(rows: RowsExplained | None, texts: TextsExplained | None) -> Attributions | None:
+    if texts is not None:
+        return Attributions(exact=texts.exact, explained=len(texts.rows), half_width=texts.half_width)
+    if rows is None:
+        return None
     left_out = rows.left_out
     return Attributions(
         exact=rows.exact,

@@ -153,6 +153,13 @@ def test_the_most_important_features_are_taken_where_none_is_named(people: Any) 
     assert only["feature_name"] == max(values, key=values.__getitem__)
 
 
+def test_of_the_features_to_explain_the_most_important_ones_are_taken(people: Any) -> None:
+    shap = {"baseline": [[40, "f"]], "features_to_explain": ["sex"]}
+    assert people.run(config({"shap": shap, "pdp": {"grid_resolution": 3, "top_k_features": 1}})) == 0, people.message
+    (only,) = people.analysis["explanations"]["pdp"]
+    assert only["feature_name"] == "sex"
+
+
 def test_an_analysis_that_fails_says_so_in_its_place_and_the_others_go_on(people: Any) -> None:
     asked = config(
         {

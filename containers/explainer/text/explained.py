@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from assay.explanation import RowExplanation
 from explainer.analysis_config import Shap
 from explainer.coding import Columns
-from explainer.rows import aggregate
-from explainer.shapley import logit
+from explainer.rows import Place, aggregate, explained_features
+from explainer.shapley import NORMAL_95, logit
 from explainer.table import Table
 from explainer.text.game import Array, Ask, Player, RowGame, grouped
+from explainer.text.parts import RowNumbers, TextParts, numbers_of
 from explainer.text.units import Segmenter, Span
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ class TextRow:
     base: Array
     """(labels,): the mean score with all players absent, which is not the baseline's own: a text of ten tokens then
     holds ten times its replacement."""
+    errors: Array | None
+    """(players, labels): standard errors of the values; None where the budget is too small to tell."""
     exact: bool
 
     @property
@@ -67,8 +70,9 @@ class TextsExplained:
     """What was found of all rows."""
 
     features: tuple[str, ...]
+    """Those that were explained."""
     types: Mapping[str, str]
-    """Of the features, Clarify's names."""
+    """Clarify's names."""
     labels: tuple[str, ...]
     rows: Sequence[TextRow]
     representative: NDArray[np.bool_]
@@ -84,6 +88,8 @@ class TextsExplained:
     model_calls: int
     """Synthetic rows the model was asked about."""
     baseline_rows: int
+    parts: TextParts
+    """All of it on disk."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -100,6 +106,13 @@ class TextsExplained:
     @property
     def max_gap(self) -> float:
         return max(row.gap for row in self.rows)
+
+    @property
+    def half_width(self) -> float | None:
+        """How far the widest 95 % interval reaches to either side; None where some cannot be told."""
+        errors = [row.errors for row in self.rows]
+        known = [float(one.max(initial=0.0)) for one in errors if one is not None]
+        return NORMAL_95 * max(known) if len(known) == len(errors) else None
 
     @cached_property
     def importance(self) -> Array:
@@ -161,9 +174,9 @@ def explain_texts(
     segmenter: Segmenter,
     *,
     representative: NDArray[np.bool_],
-    advance: Callable[[int], None],
+    place: Place,
 ) -> TextsExplained:
-    """Explain every row.
+    """Explain every row that is not known already.
 
     Args:
         table: the rows.
@@ -174,9 +187,10 @@ def explain_texts(
         shap: budget, seed, units, aggregation.
         segmenter: finds the units of texts.
         representative: (rows,), which of them count for global values.
-        advance: told the number of rows done.
+        place: files, progress, time.
 
     Raises:
+        BadPolicy: `features_to_explain` names a feature that there is not.
         ValueError: the scores cannot be explained.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -190,47 +204,61 @@ def explain_texts(
         return _finite(ask(columns))
 
     link = logit if shap.use_logit else None
-    scores = counted({name: baseline[name] for name in table.features}).mean(axis=0)
-    texts = [name for name in table.features if types[name] == "free_text"]
+    expected = counted({name: baseline[name] for name in table.features}).mean(axis=0)
+    explained = [table.features[feature] for feature in explained_features(table, shap)]
+    texts = [name for name in explained if types[name] == "free_text"]
+    parts = TextParts(place.parts, place.clock)
+    if parts.rows:
+        logger.info("going on after %d rows that were explained before", len(parts.rows))
     rows: list[TextRow] = []
     long = 0
     # with threads a row's least squares take five times as long on a busy machine, and differ in their last bits
     with threadpool_limits(1, user_api="blas"):
-        for place in range(len(table)):
-            row = {name: table.columns[name][place] for name in table.features}
+        for number in range(len(table)):
+            row = {name: table.columns[name][number] for name in table.features}
             found = {name: segmenter.split(row[name]) for name in texts}
             spans = {name: grouped(units) for name, units in found.items()}
             long += sum(len(spans[name]) < len(found[name]) for name in texts)
-            game = RowGame(row, spans, baseline, counted)
-            explanation, values = game.explain(shap.num_samples, shap.seed, link)
-            rows.append(
-                TextRow(
-                    table.joinsource[place] if table.joinsource else f"row {place}",
-                    game.players,
-                    {name: row[name] for name in texts},
-                    values,
-                    explanation.prediction,
-                    explanation.base,
-                    explanation.exact,
-                )
-            )
-            advance(place + 1)
+            game = RowGame(row, spans, explained, baseline, counted)
+            if number == len(parts.rows):
+                before = calls
+                explanation = game.explain(shap.num_samples, shap.seed, link)
+                parts.add(numbers_of(explanation, calls - before))
+                place.advance(number + 1)
+            name = table.joinsource[number] if table.joinsource else f"row {number}"
+            rows.append(_row(name, game, parts.rows[number]))
+    parts.save()
     if long:
         logger.warning("%d texts have so many units that neighbours are explained together", long)
     return TextsExplained(
-        features=table.features,
+        features=tuple(explained),
         types=types,
         labels=labels,
         rows=rows,
         representative=representative,
-        expected=scores if link is None else link(scores),
+        expected=expected if link is None else link(expected),
         agg_method=shap.agg_method,
         max_top_tokens=shap.text_config.max_top_tokens,
         segmenter=segmenter,
         granularity=shap.text_config.granularity,
         grouped=long,
-        model_calls=calls,
+        model_calls=len(baseline[table.features[0]]) + sum(row.calls for row in parts.rows),
         baseline_rows=len(baseline[table.features[0]]),
+        parts=parts,
+    )
+
+
+def _row(name: str, game: RowGame, found: RowNumbers) -> TextRow:
+    shape = len(game.players), len(found.base)
+    return TextRow(
+        id=name,
+        players=game.players,
+        texts={feature: game.row[feature] for feature in game.spans},
+        values=np.array(found.values).reshape(shape),
+        prediction=np.array(found.prediction),
+        base=np.array(found.base),
+        errors=None if found.errors is None else np.array(found.errors).reshape(shape),
+        exact=found.exact,
     )
 
 
@@ -240,21 +268,40 @@ def _finite(scores: Array) -> Array:
     return scores
 
 
-def write_local_texts(path: Path, explained: TextsExplained, joinsource: str | None) -> None:
-    """`out.jsonl`: a line for each row of the data, whole or not at all; its identifier beside `explanations`."""
+def write_local_texts(shap: Path, assay: Path, explained: TextsExplained, joinsource: str | None) -> None:
+    """`out.jsonl`: a line for each row of the data, its identifier beside `explanations`.
+
+    Beside Clarify's files `standard_errors.jsonl`, the same with the attributions' standard errors, null where they are
+    not known. Each file is whole or not there.
+    """
+    _write_lines(shap / "out.jsonl", explained, joinsource, lambda row: row.values.tolist())
+    _write_lines(assay / "standard_errors.jsonl", explained, joinsource, _errors)
+
+
+def _errors(row: TextRow) -> list[Any]:
+    unknown = [[None] * len(row.base)] * len(row.players)
+    return unknown if row.errors is None else row.errors.tolist()
+
+
+def _write_lines(
+    path: Path, explained: TextsExplained, joinsource: str | None, numbers: Callable[[TextRow], list[Any]]
+) -> None:
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8", newline="\n") as stream:
         for row in explained.rows:
-            line: dict[str, Any] = {"explanations": [_of_feature(row, name, explained) for name in explained.features]}
+            found = numbers(row)
+            line: dict[str, Any] = {
+                "explanations": [_of_feature(row, found, name, explained) for name in explained.features]
+            }
             if joinsource is not None:
                 line[joinsource] = row.id
             stream.write(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n")
     part.replace(path)
 
 
-def _of_feature(row: TextRow, name: str, explained: TextsExplained) -> dict[str, Any]:
+def _of_feature(row: TextRow, numbers: list[Any], name: str, explained: TextsExplained) -> dict[str, Any]:
     attributions: list[dict[str, Any]] = []
-    for player, values in zip(row.players, row.values.tolist(), strict=True):
+    for player, values in zip(row.players, numbers, strict=True):
         if player.feature != name:
             continue
         attributions.append({"attribution": values})

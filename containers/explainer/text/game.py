@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -53,14 +53,16 @@ class RowGame:
     """One row against the baseline.
 
     Attributes:
-        row: feature → value; the order of its features is that of the players.
+        row: feature → value.
         spans: the units of the features that are texts.
+        explained: the features that are; the others keep the row's own values.
         baseline: feature → (baseline rows,) values.
         ask: the model.
     """
 
     row: Mapping[str, Any]
     spans: Mapping[str, Sequence[Span]]
+    explained: Sequence[str]
     baseline: Columns
     ask: Ask
 
@@ -68,16 +70,12 @@ class RowGame:
     def players(self) -> list[Player]:
         return [
             Player(name, span)
-            for name in self.row
+            for name in self.explained
             for span in self.spans.get(name, (None,))  # a text without units has no player
         ]
 
-    def explain(
-        self, num_samples: int | None, seed: int, link: Callable[[Array], Array] | None
-    ) -> tuple[Explanation, Array]:
-        """The explanation, and the values of all players, (players, outputs): zero for one that cannot matter.
-
-        A player that equals the baseline in each of its rows is in no coalition.
+    def explain(self, num_samples: int | None, seed: int, link: Callable[[Array], Array] | None) -> Explanation:
+        """Of all players: a player that equals the baseline in each of its rows cannot matter, and is in no coalition.
 
         Raises:
             ValueError: the scores are no numbers, or not what `link` takes.
@@ -93,7 +91,10 @@ class RowGame:
         found = explain_game(value, int(live.sum()), num_samples=num_samples, seed=seed)
         values = np.zeros((len(live), len(found.base)))
         values[live] = found.values
-        return found, values
+        errors = None if found.standard_errors is None else np.zeros_like(values)
+        if errors is not None:
+            errors[live] = found.standard_errors
+        return replace(found, values=values, standard_errors=errors)
 
     def _matters(self, player: Player) -> bool:
         own = self.row[player.feature] if player.span is None else self.row[player.feature][slice(*player.span)]
@@ -120,6 +121,9 @@ class RowGame:
         columns: dict[str, NDArray[Any]] = {}
         at = 0
         for name, own in self.row.items():
+            if name not in self.explained:
+                columns[name] = np.full(len(masks), own, dtype=self.baseline[name].dtype)
+                continue
             other = self.baseline[name][baseline_row]
             if name in self.spans:
                 players = len(self.spans[name])

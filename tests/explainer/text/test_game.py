@@ -45,19 +45,19 @@ def objects(*values: str) -> NDArray[Any]:
 
 
 def game(text: str, ask: Any, *replacements: str) -> RowGame:
-    return RowGame({"text": text}, {"text": words(text)}, {"text": objects(*replacements)}, ask)
+    return RowGame({"text": text}, {"text": words(text)}, ["text"], {"text": objects(*replacements)}, ask)
 
 
 @pytest.mark.parametrize("replacement", ["", "<UNK>", "ok", "not good"])
 def test_a_word_of_a_bag_of_words_is_worth_its_weight_less_its_replacements(replacement: str) -> None:
     text = "  good  bad\tnot good , fine\n"
-    explanation, values = game(text, BagOfWords(), replacement).explain(None, 0, None)
+    explanation = game(text, BagOfWords(), replacement).explain(None, 0, None)
     instead = sum((np.array(WEIGHTS[word]) for word in replacement.split()), np.zeros(2))
     own = [np.array(WEIGHTS.get(word, [0, 0])) for word in text.split()]
-    np.testing.assert_allclose(values, np.array(own) - instead, atol=1e-9)
+    np.testing.assert_allclose(explanation.values, np.array(own) - instead, atol=1e-9)
     assert explanation.exact
     np.testing.assert_allclose(explanation.base, 6 * instead, atol=1e-12)
-    np.testing.assert_allclose(explanation.base + values.sum(axis=0), explanation.prediction, atol=1e-9)
+    np.testing.assert_allclose(explanation.base + explanation.values.sum(axis=0), explanation.prediction, atol=1e-9)
 
 
 def test_what_lies_between_the_units_stays() -> None:
@@ -69,7 +69,7 @@ def test_what_lies_between_the_units_stays() -> None:
 
 
 def test_of_several_baseline_rows_the_mean_counts() -> None:
-    _, values = game("good", BagOfWords(), "", "bad", "good").explain(None, 0, None)
+    values = game("good", BagOfWords(), "", "bad", "good").explain(None, 0, None).values
     np.testing.assert_allclose(values, [[1 - (0 - 2 + 1) / 3, -1 - (0 + 2 - 1) / 3]], atol=1e-12)
 
 
@@ -81,8 +81,8 @@ def test_text_beside_a_category_and_a_number() -> None:
     def known(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         return ask({**columns, "price": np.nan_to_num(columns["price"], nan=1.5)})
 
-    one = RowGame(row, {"text": words("good bad")}, baseline, known)
-    _, values = one.explain(None, 0, None)
+    one = RowGame(row, {"text": words("good bad")}, list(row), baseline, known)
+    values = one.explain(None, 0, None).values
     assert [(player.feature, player.span) for player in one.players] == [
         ("kind", None),
         ("text", (0, 4)),
@@ -93,6 +93,16 @@ def test_text_beside_a_category_and_a_number() -> None:
     np.testing.assert_allclose(values, expected, atol=1e-9)
 
 
+def test_features_that_are_not_explained_keep_the_rows_own_values() -> None:
+    model = BagOfWords()
+    row = {"kind": "book", "text": "good bad"}
+    baseline = {"kind": objects("toy"), "text": objects("")}
+    found = RowGame(row, {"text": words("good bad")}, ["text"], baseline, model).explain(None, 0, None)
+    np.testing.assert_allclose(found.values, [WEIGHTS["good"], WEIGHTS["bad"]], atol=1e-9)
+    assert found.base.tolist() == [3.0, 0.0]
+    assert {kind for columns in model.asked for kind in columns["kind"].tolist()} == {"book"}
+
+
 def test_a_game_of_pairs_is_exact_however_few_the_samples() -> None:
     """v(S) = |S|² over n words: each is worth n."""
 
@@ -100,9 +110,9 @@ def test_a_game_of_pairs_is_exact_however_few_the_samples() -> None:
         return np.array([[float(len(text.split())) ** 2] for text in columns["text"].tolist()])
 
     text = " ".join(f"w{place}" for place in range(30))
-    explanation, values = game(text, squared, "").explain(200, 7, None)
+    explanation = game(text, squared, "").explain(200, 7, None)
     assert not explanation.exact and explanation.coalitions == 200
-    np.testing.assert_allclose(values, 30.0, atol=1e-8)
+    np.testing.assert_allclose(explanation.values, 30.0, atol=1e-8)
 
 
 def test_one_seed_gives_the_same_values_and_another_others() -> None:
@@ -110,7 +120,7 @@ def test_one_seed_gives_the_same_values_and_another_others() -> None:
         return np.array([[np.sin(3.0 * len(text))] for text in columns["text"].tolist()])
 
     text = " ".join("abcdefghijklmnopqrstuvwxyz"[: 1 + place] for place in range(20))
-    first, again, other = (game(text, product, "").explain(60, seed, None)[1] for seed in (1, 1, 2))
+    first, again, other = (game(text, product, "").explain(60, seed, None).values for seed in (1, 1, 2))
     assert first.tobytes() == again.tobytes()
     assert np.abs(first - other).max() > 1e-3
 
@@ -119,32 +129,32 @@ def test_log_odds_add_up_in_their_own_units() -> None:
     def chance(columns: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         return 1 / (1 + np.exp(-BagOfWords()(columns)))
 
-    explanation, values = game("good bad ok", chance, "").explain(None, 0, logit)
-    np.testing.assert_allclose(values, [WEIGHTS["good"], WEIGHTS["bad"], WEIGHTS["ok"]], atol=1e-6)
+    explanation = game("good bad ok", chance, "").explain(None, 0, logit)
+    np.testing.assert_allclose(explanation.values, [WEIGHTS["good"], WEIGHTS["bad"], WEIGHTS["ok"]], atol=1e-6)
     np.testing.assert_allclose(explanation.gap, 0, atol=1e-12)
 
 
 def test_units_that_are_their_own_replacement_are_in_no_coalition() -> None:
     model = BagOfWords()
-    explanation, values = game("ok good ok", model, "ok").explain(None, 0, None)
-    assert values.tolist() == [[0, 0], [0.5, -1.5], [0, 0]]
+    explanation = game("ok good ok", model, "ok").explain(None, 0, None)
+    assert explanation.values.tolist() == [[0, 0], [0.5, -1.5], [0, 0]]
     assert sorted(model.texts) == ["ok good ok", "ok ok ok"]
     assert explanation.exact
 
 
 def test_a_text_without_units_has_no_players() -> None:
     for text in ("", " \n"):
-        explanation, values = game(text, BagOfWords(), "ok").explain(None, 0, None)
-        assert values.shape == (0, 2)
+        explanation = game(text, BagOfWords(), "ok").explain(None, 0, None)
+        assert explanation.values.shape == (0, 2)
         assert explanation.gap.tolist() == [0, 0]
 
 
 def test_rows_that_are_alike_are_asked_about_once() -> None:
     model = BagOfWords()
-    explanation, values = game("good good good good", model, "").explain(None, 0, None)
+    explanation = game("good good good good", model, "").explain(None, 0, None)
     assert explanation.coalitions == 14
     assert max(Counter(model.texts).values()) == 1
-    np.testing.assert_allclose(values, [[1.0, -1.0]] * 4, atol=1e-9)
+    np.testing.assert_allclose(explanation.values, [[1.0, -1.0]] * 4, atol=1e-9)
 
 
 def test_long_texts_are_asked_about_in_calls_that_fit_memory() -> None:

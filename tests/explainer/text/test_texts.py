@@ -251,8 +251,83 @@ def test_one_seed_gives_the_same_bytes(reviews: Any) -> None:
         return {str(path): path.read_bytes() for path in reviews.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 6
+    assert len(first) == 7
     assert run() == first
+
+
+def test_standard_errors_stand_beside_in_the_same_shape(job: Any, give_model: Any) -> None:
+    """A third of the words' pairs interact, so that 400 of 2^16 coalitions leave something to guess."""
+
+    def found(num_samples: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]], "num_samples": num_samples})
+        asked["predictor"] = {}
+        assert job.run(asked) == 0, job.message
+        lines = (job.output / "assay/standard_errors.jsonl").read_text("utf-8").splitlines()
+        both = [explanations(job)[0], json.loads(lines[0])]
+        parts = [one["explanations"][0]["attributions"] for one in both]
+        assert [one["description"] for one in parts[0]] == [one["description"] for one in parts[1]]
+        values, errors = ([one["attribution"][0] for one in part] for part in parts)
+        return np.array(values), np.array(errors)
+
+    def product(texts: Any) -> NDArray[Any]:
+        return np.array([[np.sin(sum(ord(word) for word in text.split()))] for text in texts.tolist()])
+
+    give_model(product, dtype="string")
+    write(job, [["a c e g i k m o q s b d f h j l"]])
+    exact, none = found(2**16)
+    assert none.tolist() == [0.0] * 16
+    assert job.analysis["assay"]["attributions"] == {
+        "exact": True,
+        "explained": 1,
+        "left_out": 0,
+        "left_out_rows": [],
+        "half_width": 0.0,
+        "surrogate": False,
+        "rank_correlations": {},
+    }
+    values, errors = found(400)
+    assert (errors > 0).all()
+    inside = np.abs(values - exact) < 1.96 * errors
+    assert inside.mean() > 0.7
+    assert job.analysis["assay"]["attributions"]["half_width"] == pytest.approx(1.959964 * errors.max())
+    _, unknown = found(20)
+    assert unknown.tolist() == [None] * 16
+
+
+def test_features_to_explain_are_the_only_ones(reviews: Any) -> None:
+    asked = config(shap={"features_to_explain": ["review_body"]})
+    asked["methods"]["pdp"] = {"grid_resolution": 5, "features": ["product_category"]}
+    assert reviews.run(asked) == 0, reviews.message
+    assert [one["feature_name"] for one in explanations(reviews)[0]["explanations"]] == ["review_body"]
+    assert reviews.analysis["explanations"]["kernel_shap"]["good"]["global_shap_values"] == {}
+    assert reviews.analysis["explanations"]["pdp"][0]["feature_name"] == "product_category"
+    assert reviews.run(config(shap={"features_to_explain": ["product_category"]})) == 0, reviews.message
+    (only,) = explanations(reviews)[0]["explanations"]
+    assert only["attributions"] == [{"attribution": [pytest.approx(-0.125), pytest.approx(0.25)]}]
+
+
+def test_a_killed_job_goes_on_where_it_was(reviews: Any, give_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("explainer.text.parts.SAVE_SECONDS", 0.0)
+    assert reviews.run(config()) == 0
+    whole = (reviews.output / "explanations_shap/out.jsonl").read_bytes()
+    every = sum(reviews.calls)
+    assert not list((reviews.output / "assay").glob("parts/*"))  # all is written that is made of them
+
+    def killed(columns: Any) -> NDArray[Any]:
+        if any("bad" in text for text in columns["review_body"].tolist()):
+            raise KeyboardInterrupt
+        return stars(columns)
+
+    give_model(killed, review_body="string", product_category="string")
+    with pytest.raises(KeyboardInterrupt):
+        reviews.run(config())
+    assert len(list((reviews.output / "assay").glob("parts/*/*.jsonl"))) == 1
+    reviews.calls.clear()
+    give_model(stars, review_body="string", product_category="string")
+    assert reviews.run(config()) == 0
+    assert (reviews.output / "explanations_shap/out.jsonl").read_bytes() == whole
+    assert sum(reviews.calls) < every
+    assert reviews.analysis["assay"]["model_calls"] == every - 1  # as if it had never been killed
 
 
 def test_a_text_of_5000_words_is_explained_in_runs(job: Any, give_model: Any) -> None:
