@@ -33,13 +33,17 @@ class Explained:
     """Rows: the attributions of each explained row."""
 
     def heat_maps(self, sample: ExplainSample) -> tuple[str, ...]:
-        """The keys of a picture's heat maps."""
+        """The keys of a picture's heat maps; before them, of a detector, that of the picture with its boxes."""
         if self.analysis is None or self.analysis.assay is None:
             return ()
         file = (sample.file or sample.id).rpartition("/")[2]
         folder = self.folder.explanation + "explanations_shap/"
         images = [image for image in self.analysis.assay.images if image.image.rpartition("/")[2] == file]
-        return tuple(folder + name for image in images for name in image.heat_maps.values())
+        return tuple(
+            folder + name
+            for image in images
+            for name in (*([] if image.objects is None else [image.objects]), *image.heat_maps.values())
+        )
 
     def attributions(self, sample: ExplainSample) -> dict[str, float]:
         """What moved a row's predicted output, the largest first."""

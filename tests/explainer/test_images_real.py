@@ -1,4 +1,4 @@
-"""Jobs on pictures with real archives: the faster runtime says what TensorFlow does, a detector's graph is explained."""
+"""Jobs on pictures with real archives: both runtimes say the same, and a detector's graph is explained."""
 
 from __future__ import annotations
 
