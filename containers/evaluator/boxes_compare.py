@@ -11,9 +11,10 @@ from assay.evaluation import EvaluationReport
 from assay.policy import Policy
 from evaluator.boxes_data import ScoredPicture
 from evaluator.comparison import Compared, Estimated, Places, Refused, answers_of_champion, compared, refused
-from evaluator.detection import Array, Estimates, Found, Truth, all_ious, estimate, match
+from evaluator.detection import Array, Estimates, Found, Truth, all_ious, estimate, match_some
 from evaluator.request import Request
 from evaluator.scored import Sample, Samples, Scored
+from evaluator.slices import Part
 
 MOST = 300
 """Boxes of a picture that are compared, the surest ones; COCO counts 100 a class."""
@@ -31,6 +32,7 @@ def compare_boxes(
     found: Found,
     boxes: Boxes,
     estimates: Estimates,
+    parts: Sequence[Part],
     score: Callable[[Request], Boxes],
 ) -> Compared:
     """This detector beside the champion, by a paired bootstrap of pictures.
@@ -41,6 +43,7 @@ def compare_boxes(
         truth, found: the objects, and what this detector found.
         boxes: its pictures and classes.
         estimates: what they come to.
+        parts: the slices.
         score: asks the champion about those of the pictures that the request is about.
     """
     champion = request.champion
@@ -62,17 +65,15 @@ def compare_boxes(
         return refused(champion, archive_sha256, why)
 
     def of(said: Found, places: Places) -> Estimated:
-        objects = Truth(*_at(truth, places))
-        matches = match(objects, Found(*_at(said, places)), len(places), len(labels), all_ious(asked.iou))
+        matches = match_some(truth, said, places, len(labels), all_ious(asked.iou))
         return estimate(matches, labels, asked.iou, asked.score_threshold)
 
-    everywhere = bool(beside.known.all())
     theirs = _found(beside.answers)
     return compared(
         champion,
         beside,
-        (),
-        lambda places, _: estimates if everywhere else of(found, places),
+        parts,
+        lambda places, _: estimates if len(places) == len(pictures) else of(found, places),
         lambda places, _: of(theirs, places),
     )
 
@@ -138,9 +139,3 @@ def _found(answers: Array) -> Found:
 
 def _samples(pictures: Sequence[ScoredPicture]) -> Samples:
     return Samples.of([Sample(one.file, one.row, "", one.fingerprint, {}) for one in pictures])
-
-
-def _at(columns: Sequence[Any], places: Places) -> list[Any]:
-    """The rows of these pictures, numbered anew; `places` ascend."""
-    inside = np.isin(columns[0], places)
-    return [np.searchsorted(places, columns[0][inside]), *(column[inside] for column in columns[1:])]

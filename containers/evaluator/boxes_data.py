@@ -48,6 +48,8 @@ class AnnotatedPicture:
     """Why its boxes are not known: such a picture is not measured."""
     size: tuple[int, int] | None = None
     """Width and height, where the annotations say them."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """What else is said of it, by column."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,10 @@ class Annotations:
     """COCO's categories: number → label."""
     complete: bool
     """Whether it lists all pictures; else one that it does not name has no box."""
+    columns: Sequence[str] = ()
+    """What else it says of pictures: a CSV file's other columns, the other keys of COCO's images."""
+    of_boxes: Mapping[str, str] = field(default_factory=dict)
+    """Those of them that differ among the boxes of a picture, and where."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,9 @@ def _read_csv(path: Path, data: Data) -> Annotations:
     elif "class_name" in file.header:
         name_column = file.header.index("class_name")
     corners = [file.column(name, "data.boxes") for name in _CORNERS]
+    known = {file_column, label_column, name_column, *corners}
+    others = {name: place for place, name in enumerate(file.header) if place not in known}
+    of_boxes: dict[str, str] = {}
     pictures: dict[str, AnnotatedPicture] = {}
     names: dict[str, str] = {}
     problems: list[str] = []
@@ -124,7 +133,14 @@ def _read_csv(path: Path, data: Data) -> Annotations:
             problems.append(line.problem)
             continue
         where = f"{path.name}, line {line.line}"
-        picture = pictures.setdefault(line.cells[file_column], AnnotatedPicture(line.cells[file_column]))
+        columns = {name: line.cells[place] for name, place in others.items()}
+        name = line.cells[file_column]
+        picture = pictures.setdefault(name, AnnotatedPicture(name, columns=columns))
+        if picture.columns != columns:
+            for other, value in columns.items():
+                if picture.columns[other] != value:
+                    said = f"{where}: {other} of {name} is {value!r}, before {picture.columns[other]!r}"
+                    of_boxes.setdefault(other, said)
         cells = [line.cells[corner] for corner in corners]
         label = line.cells[label_column]
         if not any(cells) and not label:
@@ -140,7 +156,7 @@ def _read_csv(path: Path, data: Data) -> Annotations:
             picture.problems.append(f"{where}: {problem}")
         else:
             picture.boxes.append(Annotation(box, label, where))
-    return Annotations(pictures, problems, names, None, complete=False)
+    return Annotations(pictures, problems, names, None, False, tuple(others), of_boxes)
 
 
 def _numbers(cells: Sequence[str]) -> Box:
@@ -169,7 +185,7 @@ def _problem_of_box(box: Box, cells: Sequence[object]) -> str:
     return ""
 
 
-class _CocoImage(BaseModel):
+class _CocoImage(BaseModel, extra="allow"):
     id: int
     file_name: str
     width: int | None = None
@@ -212,7 +228,9 @@ def _read_coco(path: Path) -> Annotations:
     numbers = {category.id: category.name for category in content.categories}
     by_id = {
         image.id: AnnotatedPicture(
-            image.file_name, size=(image.width, image.height) if image.width and image.height else None
+            image.file_name,
+            size=(image.width, image.height) if image.width and image.height else None,
+            columns={name: str(value) for name, value in (image.model_extra or {}).items() if value is not None},
         )
         for image in content.images
     }
@@ -235,7 +253,8 @@ def _read_coco(path: Path) -> Annotations:
             label = numbers[one.category_id]
             by_id[one.image_id].boxes.append(Annotation(box, label, where, one.iscrowd, one.area))
     names = {name: name for name in numbers.values()}
-    return Annotations({one.file: one for one in by_id.values()}, (), names, numbers, complete=True)
+    columns = dict.fromkeys(column for one in by_id.values() for column in one.columns)
+    return Annotations({one.file: one for one in by_id.values()}, (), names, numbers, True, tuple(columns))
 
 
 def _check_unique(path: Path, what: str, values: Iterable[object]) -> None:

@@ -20,12 +20,14 @@ from evaluator.boxes_chosen import explain_pictures
 from evaluator.boxes_compare import Boxes, compare_boxes
 from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
 from evaluator.boxes_score import Listed, find_listed, prepare, read_content, score_boxes
+from evaluator.boxes_slices import METRIC, check_picture_slices, measure_pictures, picture_parts
 from evaluator.choose import check_only
 from evaluator.detection import Errors, Found, Truth, all_ious, counts_of, estimate, find_errors, match
 from evaluator.labels import names_that_differ
-from evaluator.plots import confusion_svg, per_class_svg
+from evaluator.plots import confusion_svg, per_class_svg, slices_svg
 from evaluator.request import Request
 from evaluator.scored import Unreadable
+from evaluator.slices import discovery_findings
 from evaluator.speed import speed_of
 from model.detections import Detections
 from model.detector import Detector
@@ -91,6 +93,7 @@ def look(request: Request, unreadable: Unreadable) -> Looked:
     if data.annotations is None:
         raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
     annotations = read_boxes(request.annotations, data)
+    check_picture_slices(request.policy.evaluate.slices, annotations)
     class_numbers(data, annotations, first=None if request.policy.model.predictor == "endpoint" else 1)
     listed = find_listed(annotations, request.dataset, unreadable)
     unreadable.check()
@@ -139,7 +142,15 @@ def boxes_report(
         errors = find_errors(truth, found, len(pictures), len(labels), asked.score_threshold)
         metrics, per_class = estimates.metrics()
         counts, counts_per_class = counts_of(matches, labels, asked.score_threshold)
-    comparison, of_comparison = compare_boxes(request, model.archive_sha256, truth, found, boxes, estimates, score)
+    with request.timed("slices"):
+        annotated = {one.row: one.annotated for one in looked.listed}
+        parts, left_out = picture_parts(
+            asked.slices, looked.annotations, [annotated[one.row] for one in pictures], errors
+        )
+        slices = measure_pictures(parts, truth, found, labels, asked)
+    comparison, of_comparison = compare_boxes(
+        request, model.archive_sha256, truth, found, boxes, estimates, parts, score
+    )
     paths = {one.annotated.file: one.path for one in looked.listed}
     explain = explain_pictures(request, pictures, (numbers, labels, first_class), errors, paths)
     outputs.table("predictions.parquet", [predictions(pictures, numbers, labels, errors)])
@@ -149,7 +160,11 @@ def boxes_report(
     )
     with request.timed("plots"):
         plots = outputs.plots(
-            {"confusion": confusion_svg(confusion), "classes": per_class_svg(per_class, ["ap", "ap50", "ap75"])}
+            {
+                "confusion": confusion_svg(confusion),
+                "classes": per_class_svg(per_class, ["ap", "ap50", "ap75"]),
+                "slices": slices_svg(slices, METRIC, metrics[METRIC]),
+            }
         )
     return EvaluationReport(
         task=request.policy.task,
@@ -157,6 +172,7 @@ def boxes_report(
         metrics=metrics | counts,
         per_class=per_class | counts_per_class,
         confusion=confusion,
+        slices=slices,
         comparison=comparison,
         model=model,
         data=DataFacts(
@@ -165,7 +181,7 @@ def boxes_report(
             unreadable_names=tuple(unreadable.named),
             sha256=_fingerprint(pictures, labels),
         ),
-        findings=(*of_comparison, *_of_data(pictures, labels)),
+        findings=(*left_out, *discovery_findings(slices, METRIC), *of_comparison, *_of_data(pictures, labels)),
         explain=explain,
         plots=plots,
         seconds=dict(request.seconds),

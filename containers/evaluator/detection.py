@@ -129,6 +129,19 @@ def match(truth: Truth, found: Found, pictures: int, classes: int, ious: Array) 
     ]
 
 
+def match_some(truth: Truth, found: Found, places: Numbers, classes: int, ious: Array) -> list[ClassMatches]:
+    """As `match`, of some of the pictures alone; `places` ascend."""
+    objects, detections = Truth(*_of_pictures(truth, places)), Found(*_of_pictures(found, places))
+    return match(objects, detections, len(places), classes, ious)
+
+
+def _of_pictures(columns: tuple[NDArray[Any], ...], places: Numbers) -> Iterator[NDArray[Any]]:
+    """Numbered anew."""
+    inside = np.isin(columns[0], places)
+    yield np.searchsorted(places, columns[0][inside])
+    yield from _only(columns[1:], inside)
+
+
 def _only(arrays: tuple[NDArray[Any], ...], where: Flags | slice) -> Iterator[NDArray[Any]]:
     return (array[where] for array in arrays)
 

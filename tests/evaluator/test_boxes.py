@@ -851,3 +851,82 @@ def test_white_cells_of_real_photos_are_found_by_their_colour(job: Job, tmp_path
     white = report.per_class["ap50"]["WBC"]
     assert white.value is not None and white.low is not None and white.low > 0.3
     assert report.per_class["recall_50"]["RBC"].value == 0
+
+
+SLICED = {**CELLS, "evaluate": {**CELLS["evaluate"], "slices": ["lab", {"column": "zoom", "bins": [0, 10, 20]}]}}
+
+
+def with_labs(drawn: Drawn, **labs: tuple[str, str]) -> None:
+    """Say of each picture's boxes which lab it is of, and how large it is seen."""
+    lines = [(*line, *labs[str(line[0]).partition(".")[0]]) for line in drawn.lines]
+    write_csv(drawn.job.input("annotations") / "annotations.csv", [(*HEADER, "lab", "zoom"), *lines])
+
+
+def test_slices_are_of_pictures_by_what_the_annotations_say_of_them(
+    job: Job, drawn: Drawn, give_detector: GiveDetector
+) -> None:
+    give_detector()
+    with_labs(drawn, right=("north", "5"), missed=("south", "15"), confused=("south", "5"))
+    assert job.run(SLICED) == 0
+    report = job.report
+    slices = {one.name: one for one in report.slices}
+    assert {name: one.n for name, one in slices.items()} == {
+        "lab=north": 1,
+        "lab=south": 2,
+        "lab is missing": 1,
+        "zoom=[0, 10)": 2,
+        "zoom=[10, 20]": 1,
+        "zoom is missing": 1,
+    }
+    assert slices["lab=north"].metrics["recall_50"].value == 1
+    assert slices["lab=south"].metrics["recall_50"].value == 0.5  # two of four objects
+    assert slices["lab=south"].metrics["objects"].value == 4
+    assert slices["lab=south"].per_class["recall_50"]["RBC"].value == 0.5
+    assert slices["lab is missing"].metrics["map50"].reason == "no object in any picture"
+    assert slices["lab is missing"].metrics["precision_50"].value == 0
+    assert "plots/slices.svg" in report.plots
+    gates = [{"metric": "recall_50", "min": 0.9, "slice": "lab=south", "judge": "estimate"}]
+    assert judge(read_policy({**SLICED, "gates": gates}).gates, report).gates[0].result == "fail"
+
+
+def test_a_slice_of_boxes_is_refused_with_its_line(job: Job, drawn: Drawn, no_model_is_loaded: None) -> None:
+    lines = [(*line, "round" if number % 2 else "flat", "5") for number, line in enumerate(drawn.lines)]
+    write_csv(job.input("annotations") / "annotations.csv", [(*HEADER, "lab", "zoom"), *lines])
+    assert job.run(SLICED) == 1
+    assert "annotations.csv, line 3: lab of right.png is 'round', before 'flat'; evaluate.slices are of" in job.message
+    drawn.annotate()
+    assert job.run(SLICED) == 1
+    assert "evaluate.slices: no column 'lab' in the data" in job.message
+
+
+def test_cocos_images_say_what_slices_are_by(job: Job, drawn: Drawn, give_detector: GiveDetector) -> None:
+    give_detector()
+    (job.input("annotations") / "annotations.csv").unlink()
+    images = [
+        {"id": 1, "file_name": "right.png", "width": WIDTH, "height": HEIGHT, "lab": "north"},
+        {"id": 2, "file_name": "empty.png", "lab": 7},
+    ]
+    boxes = [{"image_id": 1, "category_id": 1, "bbox": [4, 4, 20, 20]}]
+    categories = [{"id": number, "name": name} for number, name in CELLS["data"]["labels"].items()]
+    content = {"images": images, "annotations": boxes, "categories": categories}
+    (job.input("annotations") / "coco.json").write_text(json.dumps(content))
+    policy = {**CELLS, "data": {**CELLS["data"], "annotations": "coco.json", "boxes": "coco", "label": None}}
+    assert job.run(policy | {"evaluate": {"slices": ["lab"]}}) == 0
+    assert {one.name: one.n for one in job.report.slices} == {"lab=7": 1, "lab=north": 1}
+
+
+def test_pictures_with_more_errors_are_found_by_what_is_said_of_them(job: Job, give_detector: GiveDetector) -> None:
+    give_detector()
+    drawn = Drawn(job)
+    labs = {}
+    for number in range(160):
+        name = f"{number}.png"
+        bad = number % 2 == 0
+        drawn.picture(name, [] if bad else [("RBC", A, 0.9)], [("RBC", A)])
+        labs[str(number)] = ("south" if bad else "north", str(number % 3))
+    with_labs(drawn, **labs)
+    assert job.run(CELLS) == 0
+    (found,) = [one for one in job.report.slices if one.found == "discovered"]
+    assert found.name in ("lab=south", "lab is not north")
+    assert found.metrics["recall_50"].value == 0
+    assert "Parts of the data where the model is worse" in [finding.title for finding in job.report.findings]

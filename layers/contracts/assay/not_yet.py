@@ -18,9 +18,8 @@ def check_is_built(policy: Policy) -> None:
 def _missing(policy: Policy) -> Iterator[str]:
     model = policy.model
     tabular = policy.task not in ("image_classification", "object_detection")
-    if policy.task == "object_detection":
-        asked: dict[str, object] = {"evaluate.slices": policy.evaluate.slices}
-        yield from (f"{key} of detections" for key, there in (asked | {"bias": policy.bias}).items() if there)
+    if policy.bias is not None and policy.task == "object_detection":
+        yield "bias of detections"
     if policy.bias is not None and policy.task in ("tabular_regression", "image_classification"):
         yield f"bias of task {policy.task}"
     if isinstance(policy.explain.baseline, str):

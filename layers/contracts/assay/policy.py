@@ -209,6 +209,8 @@ class Evaluate(Record):
     threshold: float = Field(0.5, ge=0, le=1)
     """The score from which the positive class is predicted when there are two."""
     slices: tuple[str | SliceByBins | SliceByQuantiles, ...] = ()
+    """By a column's values, or its numbers; of images a column of the annotations, of detections one that has the same
+    value for all boxes of a picture (in COCO's JSON a key of its images)."""
     score_threshold: float = Field(0.5, ge=0, le=1)
     """Detection: the score from which a box counts for precision, recall and the confusion matrix."""
     iou: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
