@@ -153,12 +153,35 @@ def network(features: int) -> Predict:
 
 
 def dependence(repeats: int, features: int = 30, points: int = 15, count: int = 500) -> None:
-    """Relative to the model's own time for as many rows, taken in turns."""
+    """Relative to the model's own time for as many rows in calls of 4,096, taken in turns."""
+    rows = np.random.default_rng(1).normal(size=(count, features))
+    print(f"\nPartial dependence / pure forward passes, {features} features x {points} points x {count} rows")
+    for name, predict in (("NumPy", network(features)), ("TensorFlow", in_tensorflow(features))):
+        found = dependence_of(predict, rows, points, repeats)
+        print(f"  a network in {name:12}" + "  ".join(f"{who} {ratio:5.2f}" for who, ratio in found.items()))
+
+
+def in_tensorflow(features: int) -> Predict:
+    """The like of `network`, as a loaded model is asked."""
+    import keras
+    import tensorflow as tf
+
+    from model.load import load_model
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((features,)), layers.Dense(64, "relu"), layers.Dense(64, "relu"), layers.Dense(1, "sigmoid")]
+    )
+    with TemporaryDirectory() as temporary:
+        tf.saved_model.save(model, temporary)
+        return load_model(Path(temporary)).predict
+
+
+def dependence_of(predict: Predict, rows: NDArray[Any], points: int, repeats: int) -> dict[str, float]:
     from sklearn.base import BaseEstimator, RegressorMixin
     from sklearn.inspection import partial_dependence as by_sklearn
 
-    rows = np.random.default_rng(1).normal(size=(count, features))
-    predict = network(features)
+    count, features = rows.shape
     grids = [buckets(rows[:, feature], points) for feature in range(features)]
 
     class Estimator(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -172,7 +195,7 @@ def dependence(repeats: int, features: int = 30, points: int = 15, count: int = 
             return predict(x)[:, 0]
 
     def passes() -> None:
-        asked = np.random.default_rng(2).normal(size=(8192, features))
+        asked = np.random.default_rng(2).normal(size=(4096, features))
         for start in range(0, features * points * count, len(asked)):
             predict(asked[: features * points * count - start])
 
@@ -189,9 +212,7 @@ def dependence(repeats: int, features: int = 30, points: int = 15, count: int = 
         for name, run in runs.items():
             pure = timed(passes)
             ratios[name].append(timed(run) / pure)
-    print(f"\nPartial dependence / pure forward passes, {features} features x {points} points x {count} rows")
-    for name, found in ratios.items():
-        print(f"  {name:20}{np.median(found):6.2f}")
+    return {name: float(np.median(found)) for name, found in ratios.items()}
 
 
 def surrogates(adult: Path, archive: Path, count: int = 10) -> None:

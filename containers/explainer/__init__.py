@@ -9,6 +9,7 @@ ROOT is `/opt/ml` in a processing job, and laid out as SageMaker does it:
     processing/input/model/model.tar.gz             the model; else `predictor.model_name` is fetched
     processing/input/run/run.json                   the run's policy: how pictures become the model's input
     processing/input/samples/samples.json           if given, the true class of each picture, for the heat maps' titles
+    processing/input/resume/                        if given, the output of an attempt that was killed: it goes on
     processing/output/                              where the results go
     output/message, output/failure.json             why there are none
 
@@ -17,6 +18,8 @@ What it writes:
     analysis.json                                   Clarify's, and what it does not give under the key `assay`
     report.html                                     one page with everything, for people
     explanations_shap/baseline.csv, out.csv         rows: the baseline, and an attribution for each feature and label
+    assay/standard_errors.csv, lower.csv, upper.csv rows: how sure each number of out.csv is, and its 95 % interval
+    assay/rows.csv                                  rows: whether each was explained; its scores, calls, additivity gap
     explanations_shap/shap_<stem>_<label>.jpeg      pictures: segments left, heat map right; blue for, red against
     explanations_shap/shap_<stem>.json, .npy        their numbers: segments, attributions, predictions, additivity gap
 

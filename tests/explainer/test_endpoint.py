@@ -133,6 +133,7 @@ def test_an_endpoint_of_any_framework_is_explained(rows: Any, there: StandIn) ->
     assert sums(rows, "dear") == pytest.approx([-value for value in EXPECTED])
     shap = rows.analysis["explanations"]["kernel_shap"]
     assert shap["cheap"]["expected_value"] == pytest.approx(score([1, 1, "red"]))
+    assert rows.analysis["assay"]["attributions"]["surrogate"] is True  # each call costs a request
     assert {asked.path for asked in there.asked} == {"/endpoints/boxes-dev/invocations"}
     assert {(asked.content_type, asked.accept) for asked in there.asked} == {("text/csv", "text/csv")}
     lines = {line for asked in there.asked for line in asked.body.split("\n")}

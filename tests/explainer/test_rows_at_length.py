@@ -160,6 +160,16 @@ def test_a_tolerance_spares_calls(rows: Any) -> None:
     assert len({row["model_calls"] for row in read(rows, "assay/rows.csv")}) > 1
 
 
+@pytest.mark.parametrize(("asked", "used"), [(None, False), ("auto", False), (True, True), (False, False)])
+def test_in_process_the_surrogate_is_used_when_asked_for(rows: Any, asked: bool | str | None, used: bool) -> None:
+    assert rows.run(config(surrogate=asked)) == 0, rows.message
+    assert rows.analysis["assay"]["attributions"]["surrogate"] is used
+    found = files(rows)["explanations_shap/out.csv"]
+    for surrogate in (False, True):
+        assert rows.run(config(surrogate=surrogate)) == 0, rows.message
+        assert (files(rows)["explanations_shap/out.csv"] == found) is (surrogate is used)
+
+
 @pytest.mark.parametrize("identified", [False, True])
 def test_when_the_time_is_over_the_rows_left_out_are_named(rows: Any, identified: bool) -> None:
     asked = config(time_budget=1e-9)
