@@ -150,7 +150,7 @@ def test_a_request_is_a_run_of_its_own_and_the_newest_version_when_it_names_none
 @pytest.mark.parametrize(
     ("policy", "error", "said"),
     [
-        (None, "BadPolicy", "no policy: no assay.yaml in s3://archives/models/digits/7/ or above it"),
+        (None, "NoPolicy", "no policy: no assay.yaml in s3://archives/models/digits/7/ or above it"),
         ("task: [", "BadPolicy", "s3://archives/models/assay.yaml, line "),
         (POLICY + "gatse: []\n", "BadPolicy", "gatse: unknown key; did you mean `gates`?"),
         (
