@@ -288,7 +288,8 @@ class _BarChart(Flowable):
     def draw(self) -> None:
         written = self.block.written
         numbers = max(width_of(runs(one), self.SIZE) for one in written) + 6
-        names = min(max(width_of(runs(bar.name), self.SIZE) for bar in self.block.bars) + 6, self.width * 0.38)
+        names = max(width_of(runs(bar.name[:MOST_CHARACTERS]), self.SIZE) for bar in self.block.bars) + 6
+        names = min(names, self.width * 0.75 - numbers)  # the bars have a quarter at least
         room = self.width - names - numbers
         y = self.height
         for bar, number in zip(self.block.bars, written, strict=True):

@@ -90,7 +90,7 @@ def _head(report: Report) -> str:
         for name, value in report.facts
     )
     notes = "".join(f"\n\n> {_plain(note)}" for note in report.notes)
-    return f"# {_plain(report.title)}\n\n<table>{facts}</table>{notes}"
+    return f"# {_plain(report.title)}\n\n{_table(facts)}{notes}"
 
 
 def _intro(section: Section) -> Markup:
@@ -129,6 +129,10 @@ def _block(block: Block) -> Markup:
             return Markup("")  # has a cell of its own
 
 
+def _table(rows: Markup) -> Markup:
+    return Markup('<table style="margin-left:0">{}</table>').format(rows)
+
+
 def _bars(block: Bars) -> Markup:
     row = Markup(
         '<tr><td style="text-align:left;max-width:20em;overflow-wrap:anywhere">{}</td>'
@@ -146,7 +150,7 @@ def _bars(block: Bars) -> Markup:
         for bar, written in zip(block.bars, block.written, strict=True)
     )
     caption = Markup('<div style="color:{}">{}</div>').format(PALE, _plain(block.caption)) if block.caption else ""
-    return Markup("{}<table>{}</table>").format(caption, rows)
+    return Markup("{}{}").format(caption, _table(rows))
 
 
 def _measures(block: Measures) -> Markup:
@@ -159,7 +163,7 @@ def _measures(block: Measures) -> Markup:
         row.format(_plain(one.name), _plain(one.written), _plain(one.interval)) for one in block.rows
     )
     head = row.format("metric", "value", "95 % interval").replace("td", "th")
-    return Markup("<table>{}{}</table>").format(head, rows)
+    return _table(head + rows)
 
 
 def _text(block: Text) -> Markup:
