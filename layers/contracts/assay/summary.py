@@ -42,7 +42,7 @@ class Spent(Record):
 
 
 class Costs(Record):
-    """Time and money of the run's jobs: their instances, without disks, transfers and endpoints."""
+    """Time and money of the last attempt of each job: its instance, without disks, transfers and endpoints."""
 
     evaluation: Spent | None = None
     explanation: Spent | None = None
