@@ -16,7 +16,7 @@ ROOT is `/opt/ml` in a processing job, and laid out as SageMaker does it:
 What it writes:
 
     analysis.json                                   Clarify's, and what it does not give under the key `assay`
-    report.html                                     one page with everything, for people
+    report.html, report.ipynb, report.pdf           one report of everything, for people: page, notebook, paper
     explanations_shap/baseline.csv, out.csv         rows: the baseline, and an attribution for each feature and label
     assay/standard_errors.csv, lower.csv, upper.csv rows: how sure each number of out.csv is, and its 95 % interval
     assay/rows.csv                                  rows: whether each was explained; its scores, calls, additivity gap
