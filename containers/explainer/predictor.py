@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,8 @@ from model.load import Model, load_model
 from model.shadow import Shadow, sagemaker_client, shadow_endpoint
 
 Ask = Callable[[Columns], NDArray[np.float64]]
+LabelsBeside = Callable[[int | None], list[Any]]
+"""What an endpoint answers beside its scores, for each of the first rows: its label, or one for each score."""
 AskMatrix = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 logger = logging.getLogger(__name__)
@@ -185,21 +187,54 @@ def asks(model: Model | Endpoint, table: Table, request: Request) -> tuple[Ask, 
         BadPolicy: `model.inputs` names a column or an input that there is not.
     """
     if isinstance(model, Endpoint):
-        return _in_own_words(model) if request.policy is None else model.predict, None
+
+        def ask(columns: Columns) -> NDArray[np.float64]:
+            with _own_words(request):
+                return model.predict(columns)
+
+        return ask, None
     features = Features(model.inputs, table.features, table.types, request.model_options.inputs)
     return lambda columns: model.predict(features.arrange(columns)), model.predict if features.is_matrix else None
 
 
-def _in_own_words(endpoint: Endpoint) -> Ask:
-    """Its errors name the configuration's keys, not a policy's."""
+def labels_beside(endpoint: Endpoint, table: Table, request: Request) -> LabelsBeside | None:
+    """Where its answer has a label beside the scores: that of the first so many rows, None for all; else None."""
+    predictor = request.config.predictor
+    if predictor is None or predictor.label is None or predictor.probability is None:
+        return None
 
-    def ask(columns: Columns) -> NDArray[np.float64]:
-        try:
-            return endpoint.predict(columns)
-        except AssayError as error:
-            raise type(error)(in_clarifys_keys(str(error))) from error
+    def labels(rows: int | None) -> list[Any]:
+        with _own_words(request):
+            return endpoint.labels({name: table.columns[name][:rows] for name in table.features}) or []
 
-    return ask
+    return labels
+
+
+def named_beside(beside: LabelsBeside | None, config: AnalysisConfig, outputs: int) -> tuple[str, ...] | None:
+    """What the answer itself calls its scores, where it lists a label for each and nothing else names them."""
+    if beside is None or config.label_headers is not None:
+        return None
+    (first,) = beside(1)
+    return tuple(map(str, first)) if isinstance(first, list) and len(first) == outputs else None
+
+
+def predicted_of(answered: Sequence[Any], scores: NDArray[np.float64]) -> NDArray[Any]:
+    """The predicted label of each row: the one that is answered, or of a list the one with the highest score."""
+    predicted = np.empty(len(answered), dtype=object)
+    for row, label in enumerate(answered):
+        predicted[row] = label[scores[row].argmax()] if isinstance(label, list) and label else label
+    return predicted
+
+
+@contextmanager
+def _own_words(request: Request) -> Iterator[None]:
+    """Where no policy of ours was written, an endpoint's errors name the configuration's keys."""
+    try:
+        yield
+    except AssayError as error:
+        if request.policy is not None:
+            raise
+        raise type(error)(in_clarifys_keys(str(error))) from error
 
 
 KEYS = {

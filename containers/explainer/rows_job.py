@@ -22,7 +22,16 @@ from explainer.coding import Coding, Columns, coding_of, content_of
 from explainer.dependence_job import FeatureDependence, by_importance, dependences, features_of
 from explainer.outputs import output_columns, output_names
 from explainer.pages import write_report
-from explainer.predictor import answered_labels, answers_label, asks, open_predictor
+from explainer.predictor import (
+    LabelsBeside,
+    answered_labels,
+    answers_label,
+    asks,
+    labels_beside,
+    named_beside,
+    open_predictor,
+    predicted_of,
+)
 from explainer.report import rows_report
 from explainer.request import Request, unexplainable
 from explainer.rows import Place, RowsExplained, explain_table, write_baseline, write_local_values, write_rows
@@ -59,6 +68,7 @@ class RowsModel:
     """Each call is a request."""
     may_answer_label: bool = False
     """Its one number may be the predicted label itself."""
+    labels_beside: LabelsBeside | None = None
 
 
 def explain_rows(request: Request) -> None:
@@ -235,6 +245,8 @@ def outcomes_by_model(config: AnalysisConfig, table: Table, coding: Coding, mode
         with unexplainable():
             parts.append(np.asarray(model.predict(coding.encode(portion)), dtype=np.float64))
     scores = np.concatenate(parts)
+    if model.labels_beside is not None:
+        return outcomes_of(config, table, predicted_of(model.labels_beside(None), scores))
     if scores.shape[1] > 1:
         predicted = equal_to(np.array(model.labels, dtype=object)[scores.argmax(axis=1)], given)
     elif kind_of(labels, given) == "continuous":
@@ -266,8 +278,8 @@ def rows_model(model: Model | Endpoint, table: Table, coding: Coding, request: R
         return transform(answers(columns))
 
     outputs = all_outputs({name: table.columns[name][:1] for name in table.features}).shape[1]
-    of_endpoint = isinstance(model, Endpoint)  # whose answer holds, at `probability`, what is explained
-    shown = slice(0, outputs) if of_endpoint else output_columns(outputs, request.config)
+    # of an endpoint `probability` says where in its answer the scores stand
+    shown = slice(0, outputs) if isinstance(model, Endpoint) else output_columns(outputs, request.config)
 
     def ask(columns: Columns) -> NDArray[np.float64]:
         return all_outputs(columns)[:, shown]
@@ -277,9 +289,12 @@ def rows_model(model: Model | Endpoint, table: Table, coding: Coding, request: R
             return ask(coding.decode(coded))
         return transform(of_matrix(coded))[:, shown]  # taking columns apart is a third of a small model's time
 
-    labels = answered_labels(request.config, table) if of_endpoint else None
-    labels = labels or output_names(request.config, table.meaning.label_name, shown.stop - shown.start)
-    return RowsModel(predict, ask, labels, of_endpoint, of_endpoint and answers_label(request.config))
+    if not isinstance(model, Endpoint):
+        return RowsModel(predict, ask, output_names(request.config, table.meaning.label_name, shown.stop - shown.start))
+    beside = labels_beside(model, table, request)
+    labels = answered_labels(request.config, table) or named_beside(beside, request.config, outputs)
+    labels = labels or output_names(request.config, table.meaning.label_name, outputs)
+    return RowsModel(predict, ask, labels, True, answers_label(request.config), beside)
 
 
 def _write(request: Request, table: Table, found: Results) -> None:

@@ -86,6 +86,8 @@ class Endpoint:
         self.name = name
         self._request = RequestFormat(options)
         self._answer = AnswerFormat(options, labels)
+        both = options.predicted_label is not None and options.probability is not None
+        self._label = AnswerFormat(options.model_copy(update={"probability": None})) if both else None
         self._caller = Caller(name, options, self._answer.accept_type, client, sleep)
         self._max_records = max_records
         self._body_limit = body_limit
@@ -113,6 +115,18 @@ class Endpoint:
         Returns:
             (n, outputs)
         """
+        return together(self._ask(batch, self._answer.scores), self.name)
+
+    def labels(self, batch: Mapping[str, NDArray[Any]]) -> list[Any] | None:
+        """What stands at `predicted_label` beside the scores, for each row: a label, or one for each score.
+
+        None where the answer has no such place, or only that one.
+        """
+        if self._label is None:
+            return None
+        return [label for part in self._ask(batch, self._label.values) for label in part]
+
+    def _ask(self, batch: Mapping[str, NDArray[Any]], read: Callable[[bytes, str, int], R]) -> list[R]:
         names = tuple(batch)
         rows = zip(*(plain(batch[name]) for name in names), strict=True)
         records = [self._request.record(names, row) for row in rows]
@@ -121,7 +135,7 @@ class Endpoint:
         def body(part: Sequence[str]) -> Body:
             return Body(self._request.body(part, names), self._request.content_type)
 
-        return together(self._caller.ask(requests, body, self._answer.scores), self.name)
+        return self._caller.ask(requests, body, read)
 
 
 def together(answers: Sequence[NDArray[np.float64]], endpoint: str) -> NDArray[np.float64]:

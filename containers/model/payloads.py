@@ -10,14 +10,16 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadModel, BadPolicy
 from assay.policy import ContentType, ModelOptions
+
+R = TypeVar("R")
 
 SHOWN = 300
 """Characters of an answer that an error shows."""
@@ -162,10 +164,16 @@ class AnswerFormat:
             BadModel: it cannot be read, or is not about n records; shows how it begins.
             BadPolicy: nothing stands where the policy says.
         """
+        return self._read(body, content_type, n, self._one_hot if self.labels_only else numbers)
+
+    def values(self, body: bytes, content_type: str, n: int) -> list[Any]:
+        """What stands at the path, whatever it is, for each of n records; raises as `scores` does."""
+        return self._read(body, content_type, n, list)
+
+    def _read(self, body: bytes, content_type: str, n: int, read: Callable[[list[Any]], R]) -> R:
         text = body.decode("utf-8", errors="replace")
         try:
-            values = self._values(text, content_type.partition(";")[0].strip().lower() or self.accept_type, n)
-            return self._one_hot(values) if self.labels_only else numbers(values)
+            return read(self._values(text, content_type.partition(";")[0].strip().lower() or self.accept_type, n))
         except Unfit as error:
             raise BadModel(f"{error}; the answer begins {shown(text)}") from error
 

@@ -290,6 +290,38 @@ def test_bias_of_what_an_endpoint_predicts(
     assert measured(rows)["DPPL"] == pytest.approx(share[False] - share[True])
 
 
+@pytest.mark.parametrize(
+    "beside",
+    [
+        lambda row: "good" if score(row) > 0.4 else "bad",
+        lambda row: ["bad", "good"],
+    ],
+    ids=["one", "in the order of the scores"],
+)
+def test_a_label_beside_the_scores_is_the_predicted_one(
+    rows: Any, there: StandIn, beside: Callable[[list[Any]], Any]
+) -> None:
+    with (rows.data / "data.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([*row[:3], "good" if row[3] else "bad"] for row in ROWS)
+    there.answer = lambda asked: (
+        200,
+        "application/jsonlines",
+        "\n".join(
+            json.dumps({"p": [0.8 - score(row), score(row)], "labels": beside(row)})
+            for row in csv.reader(io.StringIO(asked.body))
+        ),
+    )
+    predictor = {"label": "labels", "probability": "p", "label_headers": None, "accept_type": "application/jsonlines"}
+    asked = config(predictor=predictor, label_values_or_threshold=["good"], **BIAS)
+    asked["methods"] = asked["methods"] | {"shap": {"baseline": [[1, 1, "red"]]}}
+    assert rows.run(asked) == 0, rows.message
+    said = [score(row) > 0.4 for row in ROWS]
+    assert measured(rows)["DPPL"] == pytest.approx(np.mean([said[1], said[3]]) - np.mean([said[0], said[2]]))
+    names = ["bad", "good"] if isinstance(beside(ROWS[0]), list) else ["label0", "label1"]
+    assert list(rows.analysis["explanations"]["kernel_shap"]) == names
+    assert sums(rows, names[1]) == pytest.approx(EXPECTED)
+
+
 def test_labels_that_are_words_are_those_of_the_data(rows: Any, there: StandIn) -> None:
     named = [[*row[:3], "good" if row[3] else "bad"] for row in ROWS]
     with (rows.data / "data.csv").open("w", newline="") as stream:
