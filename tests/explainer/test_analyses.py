@@ -158,6 +158,8 @@ def test_of_the_features_to_explain_the_most_important_ones_are_taken(people: An
     assert people.run(config({"shap": shap, "pdp": {"grid_resolution": 3, "top_k_features": 1}})) == 0, people.message
     (only,) = people.analysis["explanations"]["pdp"]
     assert only["feature_name"] == "sex"
+    (values,) = people.analysis["explanations"]["kernel_shap"].values()
+    assert list(values["global_shap_values"]) == ["sex"]
 
 
 def test_an_analysis_that_fails_says_so_in_its_place_and_the_others_go_on(people: Any) -> None:

@@ -219,7 +219,7 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
             "^not yet: asymmetric_shapley_value; supported are shap, pdp",
         ),
         (IMAGES, "methods", {"pdp": {}}, "^not yet: pdp of images; supported is shap"),
-        (IMAGES, "methods.shap.features_to_explain", ["age"], "features_to_explain beside text_config or image_config"),
+        (IMAGES, "methods.shap.features_to_explain", ["age"], "features_to_explain beside image_config; supported"),
     ],
 )
 def test_what_is_not_built_yet_says_so_and_what_is(base: dict[str, Any], path: str, value: object, says: str) -> None:

@@ -162,7 +162,8 @@ class RowExplainer:
         self._seed, self._surrogate, self._tolerance = seed, surrogate, tolerance
         self._link: Link = link or (lambda scores: scores)
         self._batch = batch or max(1, min(BATCH, BATCH_BYTES // max(baseline[0].nbytes, 1)))
-        self._calls_a_row = min(self._budget, 2 ** min(explained, 62)) * len(baseline)
+        # of a single feature no coalition is asked about
+        self._calls_a_row = max(1, min(self._budget, 2 ** min(explained, 62)) * len(baseline))
         self._plans: dict[int, tuple[Plan, ...]] = {}
 
     @cached_property
