@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from assay.errors import BadPolicy
 from assay.policy import Policy
-from assay_aws.locations import bucket_and_key
+from assay_aws.locations import bucket_and_key, resolved
 from assay_aws.settings import EvaluationSettings
 
 
@@ -39,21 +38,13 @@ def data_sources(policy: Policy, policy_source: str, settings: EvaluationSetting
     return sources
 
 
-def resolved(address: str, policy_source: str) -> str:
-    """An address as it stands, or what a relative one means beside the policy's file."""
-    if address.startswith("s3://"):
-        bucket, key = bucket_and_key(address)
-        if not bucket or not key:
-            raise BadPolicy(f"data address {address}: expected s3://bucket/key")
-        return address
-    if address.startswith("/") or "://" in address:
-        raise BadPolicy(f"data address {address}: expected s3://bucket/key, or one relative to the policy's file")
-    bucket, key = bucket_and_key(policy_source)
-    path = posixpath.normpath(posixpath.join(posixpath.dirname(key), address))
-    if path.startswith(".."):
-        raise BadPolicy(f"data address {address} leads out of bucket {bucket}: the policy is {policy_source}")
-    folder = address.endswith("/") or posixpath.basename(address) in {".", ".."}
-    return f"s3://{bucket}/" + ("" if path == "." else path + ("/" if folder else ""))
+def baseline_address(policy: Policy, policy_source: str, settings: EvaluationSettings) -> str | None:
+    """Where the explanation's baseline lies, if the policy says where; raises as `data_sources` does."""
+    if not isinstance(policy.explain.baseline, str):
+        return None
+    address = resolved(policy.explain.baseline, policy_source)
+    check_is_allowed(address, settings.bucket_name, settings.data_object_arns)
+    return address
 
 
 def check_is_allowed(address: str, bucket: str, patterns: Iterable[str]) -> None:

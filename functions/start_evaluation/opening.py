@@ -15,7 +15,7 @@ from assay_aws.locations import check_is_there
 from assay_aws.policy_file import find_policy
 from assay_aws.run_store import RunStore, failure_of, open_active
 from assay_aws.settings import EvaluationSettings
-from start_evaluation.data_sources import data_sources
+from start_evaluation.data_sources import baseline_address, data_sources
 from start_evaluation.endpoint import check_endpoint
 
 
@@ -57,6 +57,9 @@ def new_run(active: ActiveRun, settings: EvaluationSettings) -> Run:
         check_endpoint(policy, settings)
         for data in data_sources(policy, source, settings):
             check_is_there(data.address)
+        baseline = baseline_address(policy, source, settings)
+        if baseline is not None:
+            check_is_there(baseline)
     except AssayError as error:
         return run.model_copy(update={"rejected": failure_of(error)})
     return run

@@ -12,7 +12,7 @@ from assay.languages import MANY
 from assay.policy import Clusters, Explain, ModelOptions
 from assay.run import Run
 from assay_aws.settings import ExplanationSettings
-from start_explanation.explanation_job import asks_endpoint, instance_type
+from start_explanation.explanation_job import asks_endpoint, baseline_address, instance_type
 
 GRID_RESOLUTION = 15
 """Values of a number that partial dependence tries: Clarify's own default, which AWS's schema wants said."""
@@ -50,6 +50,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
             "label_headers": list(explain.label_headers),
         },
     }
+    if (baseline := baseline_address(run)) is not None:
+        config["methods"]["shap"]["baseline"] = baseline
     if objects:
         config["probability_threshold"] = float(run.policy.evaluate.score_threshold)
     if not images:
@@ -112,7 +114,7 @@ def shap_of_rows(asked: Explain, explain: Explainable, language: str | None) -> 
         shap["num_samples"] = asked.num_samples
     if isinstance(asked.baseline, Clusters):
         shap["num_clusters"] = asked.baseline.clusters
-    elif asked.baseline is not None:
+    elif isinstance(asked.baseline, tuple):
         shap["baseline"] = baseline_rows(asked.baseline, feature_names(explain))
     if explain.texts:
         shap["text_config"] = {"granularity": asked.granularity, "language": language or MANY}
@@ -124,7 +126,7 @@ def feature_names(explain: Explainable) -> list[str]:
     return [header for header in explain.headers[:-1] if header != explain.label]
 
 
-def baseline_rows(rows: Sequence[Any] | str, names: Sequence[str]) -> list[list[Any]]:
+def baseline_rows(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any]]:
     """The baseline's rows in the order of the features, however the policy gives them.
 
     Raises:
@@ -168,6 +170,6 @@ def shap_of_images(asked: Explain, *, objects: bool) -> dict[str, Any]:
             "iou_threshold": float(asked.iou_threshold),  # AWS's schema refuses integers
             "context": float(asked.context),
         }
-    if asked.baseline is not None and not isinstance(asked.baseline, (Clusters, str)):
+    if isinstance(asked.baseline, tuple):
         shap["baseline"] = [list(row) for row in asked.baseline]
     return shap

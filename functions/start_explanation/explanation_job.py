@@ -8,6 +8,7 @@ from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, Explainable
 from assay.run import Run
 from assay_aws.job_request import folder_input, processing_job
+from assay_aws.locations import resolved
 from assay_aws.settings import ExplanationSettings
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def explanation_job(
             folder_input("run", bucket + folder.run_json, "run"),
             folder_input("samples", bucket + folder.samples, "samples"),
         ]
+        if (baseline := baseline_address(run)) is not None:
+            inputs.append(folder_input("baseline", baseline, "baseline"))
     return processing_job(
         name=name,
         image=settings.explainer_image_uri,
@@ -44,6 +47,13 @@ def explanation_job(
         isolated=ours and not asks_endpoint(run),  # Clarify refuses isolation: it always asks an endpoint
         settings=settings,
     )
+
+
+def baseline_address(run: Run) -> str | None:
+    """Where the baseline lies, if the policy says where. Clarify fetches it by itself; ours may have no network."""
+    if run.policy is None or run.policy_source is None or not isinstance(run.policy.explain.baseline, str):
+        return None
+    return resolved(run.policy.explain.baseline, run.policy_source)
 
 
 def asks_endpoint(run: Run) -> bool:

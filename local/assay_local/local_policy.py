@@ -56,7 +56,14 @@ def read(file: Path, folders: Mapping[str, Path]) -> LocalPolicy:
         name = f"{DATA}{key}/" + ("" if place.is_dir() else place.name)
         data[key] = name
         files += uploads(place, name, f"{file}: data.{key} {address}")
-    text = yaml.safe_dump({**found, "data": data}, sort_keys=False, allow_unicode=True)
+    explain: dict[str, Any] = dict(found.get("explain") or {})
+    if isinstance(policy.explain.baseline, str):
+        where = f"{file}: explain.baseline"
+        place = local_place(policy.explain.baseline, file.resolve().parent, folders, where)
+        explain["baseline"] = f"{DATA}baseline/" + ("" if place.is_dir() else place.name)
+        files += uploads(place, explain["baseline"], f"{where} {policy.explain.baseline}")
+    moved = {"data": data} | ({"explain": explain} if explain else {})
+    text = yaml.safe_dump({**found, **moved}, sort_keys=False, allow_unicode=True)
     return LocalPolicy(text, tuple(files), policy.model)
 
 

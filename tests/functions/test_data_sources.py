@@ -1,7 +1,8 @@
 import pytest
 
 from assay.errors import BadPolicy
-from start_evaluation.data_sources import check_is_allowed, resolved
+from assay_aws.locations import resolved
+from start_evaluation.data_sources import check_is_allowed
 
 POLICY = "s3://archives/models/digits/assay.yaml"
 

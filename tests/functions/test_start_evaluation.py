@@ -154,9 +154,9 @@ def test_a_request_is_a_run_of_its_own_and_the_newest_version_when_it_names_none
         ("task: [", "BadPolicy", "s3://archives/models/assay.yaml, line "),
         (POLICY + "gatse: []\n", "BadPolicy", "gatse: unknown key; did you mean `gates`?"),
         (
-            "{task: object_detection, data: {source: test/, annotations: a.csv}, evaluate: {slices: [lab]}}",
+            "{task: object_detection, data: {source: t/, annotations: a.csv}, bias: {facets: [{column: a, above: 1}]}}",
             "NotYet",
-            "evaluate.slices of detections",
+            "bias of detections",
         ),
         (POLICY.replace("test/,", "nowhere/,"), "BadData", "s3://archives/models/nowhere/ holds no objects"),
         (POLICY.replace("test.csv", "tset.csv"), "BadData", "s3://archives/models/tset.csv does not exist"),

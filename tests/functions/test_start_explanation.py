@@ -184,7 +184,7 @@ for config in json.load(sys.stdin):
 def config(
     explain: Explainable, model: dict[str, Any] | None = None, data: dict[str, Any] | None = None, **explain_policy: Any
 ) -> dict[str, Any]:
-    task = "tabular_classification" if model else "image_classification"
+    task = "image_classification" if explain.kind == "images" else "tabular_classification"
     content = {"task": task, "data": {"source": "x/"} | (data or {}), "model": model or {}, "explain": explain_policy}
     policy = read_policy(content)
     run = Run.model_validate(
@@ -310,6 +310,39 @@ def test_rows_say_which_column_is_what() -> None:
 def test_a_baseline_row_is_in_the_features_order_however_it_is_given() -> None:
     assert config(ROWS, baseline=[{"hours": 2, "age": 1}])["methods"]["shap"]["baseline"] == [[1, 2]]
     assert config(ROWS, baseline={"clusters": 3})["methods"]["shap"]["num_clusters"] == 3
+
+
+@pytest.mark.parametrize("engine", ["assay", "clarify"])
+def test_a_baseline_by_address_is_an_input_of_our_job_and_clarify_fetches_it(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", engine)
+    aws.put("models/baseline.csv", "1,2\n")
+    uploaded = evaluated(aws, ROWS, POLICY + "explain: {baseline: baseline.csv}\n")
+    start_explanation(uploaded.changed("evaluation"))
+    asked = json.loads(aws.get(uploaded.folder.analysis_config))
+    address = f"s3://{BUCKET}/models/baseline.csv"
+    assert asked["methods"]["shap"]["baseline"] == address
+    job = aws.sagemaker.jobs[uploaded.job("explanation")]
+    given = {one["InputName"]: one["S3Input"] for one in job["ProcessingInputs"]}.get("baseline")
+    if engine == "clarify":
+        assert given is None
+    else:
+        assert given is not None
+        assert (given["S3Uri"], given["LocalPath"]) == (address, "/opt/ml/processing/input/baseline")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("nowhere.csv", "nowhere.csv does not exist"), ("s3://lake/x.csv", "location not allowed; the deployer allows")],
+)
+def test_a_baseline_that_cannot_be_had_is_told_before_anything_is_started(aws: Aws, address: str, said: str) -> None:
+    uploaded = land(aws, policy=POLICY + f"explain: {{baseline: {address}}}\n")
+    start_evaluation(uploaded.event)
+    rejected = aws.run(uploaded.folder).rejected
+    assert rejected is not None
+    assert said in rejected.message
+    assert not aws.sagemaker.jobs
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,17 @@ def test_a_policy_is_checked_before_anything_is_started(birds: Path) -> None:
         read_with(birds, {"source": "test/images/", "annotations": None, "weight": "exposure"})
 
 
+def test_a_baseline_by_address_is_uploaded_beside_the_policy(birds: Path) -> None:
+    (birds / "grey.png").write_bytes(b"picture")
+    explained = {"seed": 3, "baseline": "grey.png"}
+    content = {"task": "image_classification", "data": {"source": "test/images/"}, "explain": explained}
+    (birds / "assay.yaml").write_text(yaml.safe_dump(content))
+    local = read(birds / "assay.yaml", {})
+    assert dict(local.files)["data/baseline/grey.png"] == birds / "grey.png"
+    explain = read_policy(yaml.safe_load(local.text)).explain
+    assert (explain.baseline, explain.seed) == ("data/baseline/grey.png", 3)
+
+
 def test_a_policy_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(Problem, match=r"policy .*assay\.yaml: No such file or directory"):
         read(tmp_path / "assay.yaml", {})

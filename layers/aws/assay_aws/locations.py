@@ -1,10 +1,12 @@
-"""Whether there is anything at an address in S3."""
+"""What an address in S3 means, and whether there is anything at it."""
 
 from __future__ import annotations
 
+import posixpath
+
 from botocore.exceptions import ClientError
 
-from assay.errors import BadData
+from assay.errors import BadData, BadPolicy
 from assay_aws.clients import s3
 from assay_aws.refusals import denial_is_a_setting, is_not_found
 
@@ -13,6 +15,23 @@ def bucket_and_key(address: str) -> tuple[str, str]:
     """The parts of `s3://bucket/key`; a key is taken to the letter."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     return bucket, key
+
+
+def resolved(address: str, policy_source: str) -> str:
+    """An address as it stands, or what a relative one means beside the policy's file."""
+    if address.startswith("s3://"):
+        bucket, key = bucket_and_key(address)
+        if not bucket or not key:
+            raise BadPolicy(f"data address {address}: expected s3://bucket/key")
+        return address
+    if address.startswith("/") or "://" in address:
+        raise BadPolicy(f"data address {address}: expected s3://bucket/key, or one relative to the policy's file")
+    bucket, key = bucket_and_key(policy_source)
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(key), address))
+    if path.startswith(".."):
+        raise BadPolicy(f"data address {address} leads out of bucket {bucket}: the policy is {policy_source}")
+    folder = address.endswith("/") or posixpath.basename(address) in {".", ".."}
+    return f"s3://{bucket}/" + ("" if path == "." else path + ("/" if folder else ""))
 
 
 def check_is_there(address: str) -> None:

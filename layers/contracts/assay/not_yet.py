@@ -22,8 +22,6 @@ def _missing(policy: Policy) -> Iterator[str]:
         yield "bias of detections"
     if policy.bias is not None and policy.task in ("tabular_regression", "image_classification"):
         yield f"bias of task {policy.task}"
-    if isinstance(policy.explain.baseline, str):
-        yield "explain.baseline by address (built: rows, clusters)"
     if not tabular and policy.explain.pdp:
         yield "explain.pdp of images"
     # a text behind an endpoint is then not explained, so nothing is spent

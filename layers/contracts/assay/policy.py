@@ -249,7 +249,9 @@ class Explain(Record):
     classes: tuple[str, ...] = ("predicted", "true")
     """Whose heat maps are drawn."""
     baseline: Clusters | tuple[tuple[Any, ...], ...] | tuple[dict[str, Any], ...] | str | None = None
-    """What a feature is replaced by: rows, an address, or clusters of the data."""
+    """What a feature is replaced by: rows, the address of a file of rows (features only), or clusters of the data.
+
+    What a picture's segments are replaced by: a colour, [[128, 128, 128]], or the address of a picture."""
     pdp: tuple[str, ...] = ()
     seed: int = 0
     granularity: Literal["token", "sentence", "paragraph"] = "token"
