@@ -345,3 +345,44 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     assert "assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv" in (
         capsys.readouterr().out
     )
+
+
+# With an archive
+
+
+@pytest.mark.tensorflow
+def test_an_archive_is_asked_in_the_endpoints_place_and_pictures_are_counted(assay: Assay, tmp_path: Path) -> None:
+    import tensorflow as tf
+    from PIL import Image
+
+    class Ages(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> dict[str, Any]:
+            return {"score": x[:, :1] / 100 + x[:, 1:2] / 1000}
+
+    class Light(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> dict[str, Any]:
+            light = tf.reduce_mean(x, axis=[1, 2, 3])[:, None]
+            return {"scores": tf.concat([1 - light, light], axis=1)}
+
+    for name, module in (("ages", Ages()), ("light", Light())):
+        tf.saved_model.save(module, str(tmp_path / name), signatures={"serving_default": module.__call__})
+    code, said, wrong = assay(config(), "--dataset", "rows.csv", "--model", "ages", asked=False)
+    assert (code, wrong) == (0, "")
+    found = local_values(tmp_path / "explanation")
+    assert [pytest.approx(row, abs=1e-6) for row in EXPECTED] == found
+
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (9, 9), (number * 80, 0, 0)).save(tmp_path / f"photos/{number}.jpg")
+    asked = {
+        "dataset_type": "application/x-image",
+        "methods": {"shap": {"num_samples": 10, "image_config": {"num_segments": 4, "segment_compactness": 0.01}}},
+        "predictor": {"model_name": "light", "label_headers": ["dark", "light"]},
+    }
+    code, said, wrong = assay(asked, "--dataset", "photos", "--model", "light", "--check", asked=False)
+    assert (code, wrong) == (0, "")
+    assert "3 pictures × at most 10 coalitions of 4 segments; 36 model calls at most" in said
+    assert "AWS would refuse     segment_compactness: 0.01" in said
+    assert "36 model calls at" in said
