@@ -249,7 +249,10 @@ def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: s
     output = int(row.prediction.argmax())
     others = [player.span is None for player in row.players]
     texts = [
-        Text(name, highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]))
+        Text(
+            highlighted(text, [(span, float(values[output])) for span, values in row.parts(name)]),
+            caption=name if len(row.texts) > 1 else "",
+        )
         for name, text in row.texts.items()
     ]
     names = _with_values(explained.others, columns, place)

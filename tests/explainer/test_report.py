@@ -62,7 +62,7 @@ def report(hostile: str, folder: Path, *pictures: Path) -> Report:
     blocks = (
         Bars((Bar(hostile, 0.5, 0.1), Bar("other", -0.25)), signed=True, caption=hostile),
         Measures((Measure(hostile, 0.1, 0.0, 0.2), Measure("CI", None, reason=hostile))),
-        Text("review", highlighted(hostile, [((0, len(hostile)), -1.0)])),
+        Text(highlighted(hostile, [((0, len(hostile)), -1.0)]), caption=hostile),
         curve,
     )
     shown = tuple(Card("", hostile, (Picture(picture, hostile),)) for picture in pictures)
@@ -240,7 +240,7 @@ def test_a_name_is_cut_where_the_room_ends() -> None:
 
 
 def test_a_card_higher_than_a_page_is_printed_on_several() -> None:
-    long = Text("review", highlighted("word " * 790, []))
+    long = Text(highlighted("word " * 790, []))
     many = Bars(tuple(Bar(f"f{place}", 1.0) for place in range(20)), signed=False)
     card = Card("row 1", "", (long, many, many, many))
     made = pdf(Report("t", (), (), (Section("s", ("i",), (card, card)),)))
@@ -350,3 +350,35 @@ def test_a_notebooks_code_reads_the_files_of_a_job_on_texts(
     _, tokens, units = ran(job.output, monkeypatch)["shown"]
     assert tokens["label0", "review", "good"] == 1.0
     assert units["description.partial_text"].tolist() == ["good", "and", "bad"]
+
+
+def test_all_formats_show_the_pictures_of_a_job(job: Any, give_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(job.data / "it's <b> & 4.png")
+    give_model(lambda batch: batch[:, :16, :16].mean(axis=(1, 2, 3))[:, None] * [1.0, -1.0], 32, 32, 3)
+    asked = {
+        "dataset_type": "application/x-image",
+        "predictor": {"model_name": "corner", "label_headers": ["bright", "dark"]},
+        "methods": {
+            "shap": {
+                "baseline": [[128]],
+                "num_samples": 30,
+                "image_config": {"model_type": "IMAGE_CLASSIFICATION", "num_segments": 4},
+            }
+        },
+    }
+    assert job.run(asked) == 0, job.message
+    (heat_map,) = job.output.glob("explanations_shap/*.jpeg")
+    said = "it's <b> & 4.png: bright"
+    assert said in html.unescape((job.output / "report.html").read_text())
+    document = (job.output / "report.pdf").read_bytes()
+    assert said in printed(document)
+    assert document.count(b"/Subtype /Image") == 1
+    made = json.loads((job.output / "report.ipynb").read_text("utf-8"))
+    nbformat.validate(made)
+    (shown,) = (cell for cell in made["cells"] if cell.get("outputs"))
+    assert f"explanations_shap/{heat_map.name}" in shown["source"]
+    curves, pictures = ran(job.output, monkeypatch)["shown"]
+    assert list(curves) == ["deletion", "insertion", "random"]
+    assert pictures["image"].tolist() == ["it's <b> & 4.png"]

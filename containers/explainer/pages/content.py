@@ -90,8 +90,8 @@ class Measures:
 class Text:
     """A text with what each part of it did."""
 
-    name: str
     passages: Sequence[Passage]
+    caption: str = ""
 
 
 @dataclass(frozen=True)

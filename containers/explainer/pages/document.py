@@ -202,8 +202,7 @@ def _card(card: Card, width: float) -> list[Flowable]:
 def _block(block: Block, width: float) -> Iterable[Flowable]:
     match block:
         case Bars():
-            caption = [_paragraph(block.caption, BELOW)] if block.caption else []
-            return [*caption, _BarChart(block, width)] if block.bars else caption
+            return [*_caption(block.caption), *([_BarChart(block, width)] if block.bars else [])]
         case Measures():
             return [_measures(block, width)]
         case Text():
@@ -211,13 +210,17 @@ def _block(block: Block, width: float) -> Iterable[Flowable]:
                 _markup(one.text) if one.value is None else _marked(one.text, one.value >= 0, one.strength)
                 for one in block.passages
             )
-            return [Paragraph(marked, READ)]
+            return [*_caption(block.caption), Paragraph(marked, READ)]
         case Curve():
             return [_CurveChart(block, width)]
         case Picture():
             image = Image(str(block.file))
             scale = width / image.imageWidth
             return [Image(str(block.file), width=width, height=image.imageHeight * scale)]
+
+
+def _caption(text: str) -> list[Flowable]:
+    return [_paragraph(_cut(text), BELOW)] if text else []
 
 
 def _marked(text: str, raises: bool, strength: float) -> str:

@@ -129,6 +129,10 @@ def _block(block: Block) -> Markup:
             return Markup("")  # has a cell of its own
 
 
+def _caption(text: str) -> Markup:
+    return Markup('<div style="color:{}">{}</div>').format(PALE, _plain(text)) if text else Markup("")
+
+
 def _table(rows: Markup) -> Markup:
     return Markup('<table style="margin-left:0">{}</table>').format(rows)
 
@@ -149,8 +153,7 @@ def _bars(block: Bars) -> Markup:
         )
         for bar, written in zip(block.bars, block.written, strict=True)
     )
-    caption = Markup('<div style="color:{}">{}</div>').format(PALE, _plain(block.caption)) if block.caption else ""
-    return Markup("{}{}").format(caption, _table(rows))
+    return _caption(block.caption) + _table(rows)
 
 
 def _measures(block: Measures) -> Markup:
@@ -171,7 +174,7 @@ def _text(block: Text) -> Markup:
         _broken(one.text) if one.value is None else _marked(one.text, one.value >= 0, one.strength)
         for one in block.passages
     )
-    return Markup('<p dir="auto">{}</p>').format(passages)
+    return _caption(block.caption) + Markup('<p dir="auto">{}</p>').format(passages)
 
 
 def _marked(text: str, raises: bool, strength: float) -> Markup:
