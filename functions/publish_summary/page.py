@@ -15,7 +15,7 @@ from assay.summary import Summary
 from assay_aws.run_store import RunStore
 from publish_summary.headline import flips_in_words, name_of, number
 from publish_summary.importance import MOST_PASSAGES
-from publish_summary.notice import failing_first, printable
+from publish_summary.notice import costs_in_words, failing_first, printable
 
 PICTURES_MAX = 4 << 20
 """Bytes of pictures in a page, before base64: one that opens at once, and that a mail may carry."""
@@ -54,6 +54,7 @@ def templates() -> Environment:
     )
     environment.filters |= {"number": number, "printable": printable, "cell": cell}
     environment.globals |= {
+        "costs_in_words": costs_in_words,
         "name_of": name_of,
         "failing_first": failing_first,
         "flips_in_words": flips_in_words,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from assay.evaluation import Flip, Metric, Slice
+from assay.failure import Failure
 from assay.layout import RunFolder
 from assay.summary import Change, Flips, Importance, JobTime, Mistake, OfChampion, Summary
 from assay_aws.run_store import RunStore
@@ -182,7 +183,7 @@ def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
     assert not re.search(r"""src=["'](?!data:)""", html)
     assert "link" not in elements(html)
     # what it leads to lies beside it; the page itself loads nothing
-    assert re.findall(r"""href=["'](.*?)["']""", html) == ["evaluation/flips.csv"]
+    assert re.findall(r"""href=["'](.*?)["']""", html) == ["evaluation/flips.csv", "summary.json", "junit.xml"]
     assert "data:image/svg+xml;base64,PHN2Zy8+" in html
     assert "prefers-color-scheme: dark" in html
 
@@ -207,3 +208,11 @@ def test_ten_thousand_classes_and_features_give_a_page_that_opens(aws: Aws) -> N
     elements(html)
     assert len(html) < 1_000_000
     assert "and 9800 more in" in html
+
+
+def test_a_run_without_a_policy_shows_the_commands_that_mend_it(aws: Aws) -> None:
+    failure = Failure(error="NoPolicy", message="no assay.yaml at or above models/birds/")
+    commands = ("assay init model.tar.gz photos/ -o 'a b.yaml'", "aws s3 cp assay.yaml s3://b/models/birds/assay.yaml")
+    html = page(full().model_copy(update={"failure": failure, "to_mend": commands}), None, STORE)
+    assert "What mends it" in html
+    assert "aws s3 cp assay.yaml s3://b/models/birds/assay.yaml" in html
