@@ -67,6 +67,10 @@ benchmark:  ## measure the explainer's estimator beside its peers (some minutes;
 benchmark-rows: dev  ## measure whole jobs on rows, partial dependence, the surrogate (minutes; DATA=../shared/data)
 	$(BIN)/python benchmarks/explainer/rows.py --adult $(DATA)/adult
 
+.PHONY: benchmark-texts
+benchmark-texts: dev  ## measure how fast texts are explained (a minute; DATA=../shared/data)
+	$(BIN)/python benchmarks/explainer/texts.py --reviews $(DATA)/reviews
+
 .PHONY: benchmark-evaluator
 benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstrap (minutes; DATA=../shared/data)
 	$(BIN)/python benchmarks/evaluator/images.py --data $(DATA)/clothing
