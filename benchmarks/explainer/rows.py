@@ -16,11 +16,11 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is imported
@@ -95,8 +95,17 @@ def lay_out(root: Path, adult: Path, archive: Path, count: int, shap: dict[str, 
     (given / "config/analysis_config.json").write_text(json.dumps(config))
 
 
-def job(root: Path) -> tuple[float, float]:
-    """Seconds and MB at most that a whole job takes, interpreter and imports included."""
+class Cost(NamedTuple):
+    """What a whole job takes, interpreter and imports included."""
+
+    seconds: float
+    processor: float
+    """Seconds, which a machine with other work hardly changes."""
+    memory: float
+    """MB, at most."""
+
+
+def job(root: Path) -> Cost:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(PATH)}
     with (root / "log").open("w") as log:
         started = time.perf_counter()
@@ -106,7 +115,7 @@ def job(root: Path) -> tuple[float, float]:
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
-    return seconds, usage.ru_maxrss / 1024
+    return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def jobs(adult: Path, archive: Path, repeats: int) -> None:
@@ -120,20 +129,18 @@ def jobs(adult: Path, archive: Path, repeats: int) -> None:
         (16000, {"num_clusters": 1, "num_samples": 100}),
     ]
     for count, shap in cases:
-        seconds, memory = [], []
+        costs = []
         for _ in range(repeats if count == 1000 else 1):
             with TemporaryDirectory() as temporary:
                 lay_out(Path(temporary), adult, archive, count, shap)
-                one, most = job(Path(temporary))
-                seconds.append(one)
-                memory.append(most)
+                costs.append(job(Path(temporary)))
                 output = Path(temporary) / "processing/output"
                 if not (output / "analysis.json").exists():
                     raise SystemExit((Path(temporary) / "log").read_text())
                 calls = json.loads((output / "analysis.json").read_text())["assay"]["model_calls"]
         print(
-            f"  {count:6,} rows, {json.dumps(shap):48} {np.median(seconds):6.1f} s {calls:11,} model calls "
-            f"{np.median(memory):5.0f} MB at most"
+            f"  {count:6,} rows, {json.dumps(shap):42} {in_words(costs)} {calls:11,} model calls, "
+            f"{np.median([cost.memory for cost in costs]):.0f} MB at most"
         )
 
 
@@ -262,8 +269,13 @@ def mistakes(repeats: int) -> None:
             config = Path(temporary) / "processing/input/config"
             config.mkdir(parents=True)
             (config / "analysis_config.json").write_text('{"dataset_type": "text/csv", "methods": {"shap": {}}}')
-            found.append(job(Path(temporary))[0])
-    print(f"\nA mistake in the configuration is told after {np.median(found):.2f} s (slowest {max(found):.2f} s)")
+            found.append(job(Path(temporary)))
+    print(f"\nA mistake in the configuration is told after {in_words(found)}")
+
+
+def in_words(costs: Sequence[Cost]) -> str:
+    seconds, processor = (np.median([cost[place] for cost in costs]) for place in range(2))
+    return f"{seconds:5.2f} s ({processor:5.2f} s of processor)"
 
 
 def timed(run: Callable[[], object]) -> float:
