@@ -189,8 +189,8 @@ def _rows(explained: RowsExplained, columns: Columns, chosen: Mapping[int, str])
     order = [row for row in list(chosen) or range(len(known)) if known[row]]
     cards = [_row(explained, columns, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     doubt = (
-        " ± and the line at a bar's end: the 95 % interval of an estimate, which other coalitions of features would "
-        "have left by chance."
+        " ± tells the 95 % interval of an estimate, as a line at a bar's end does: what other coalitions of features "
+        "would have left by chance."
     )
     intro = _WHAT_MOVES if explained.exact else (*_WHAT_MOVES, doubt)
     return Section("What moved single predictions", intro, cards, readings=LOCAL)
