@@ -10,6 +10,7 @@ machine is not the same twice; a ratio is the median of its rounds' ratios.
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import os
 import resource
@@ -31,6 +32,8 @@ PATHS = [str(ROOT / "containers"), str(ROOT / "layers" / "contracts")]
 sys.path[:0] = PATHS
 
 import numpy as np  # noqa: E402
+from numpy.typing import NDArray  # noqa: E402
+from PIL import Image  # noqa: E402
 
 from assay.policy import Preprocessing  # noqa: E402
 from explainer.faithfulness import curves  # noqa: E402
@@ -42,6 +45,8 @@ from model.preprocessing import ImagePreprocessor  # noqa: E402
 from model.runtime import CORES, fastest  # noqa: E402
 
 CLASSES, COALITIONS = 10, 500
+GAMES = 4
+"""Of which all coalitions are asked about."""
 SCALING = "mobilenet_v2"
 PEERS = ROOT / ".envs" / "peers" / "bin" / "python"
 
@@ -153,12 +158,62 @@ def ratios(side: int, segments: int, photos: Sequence[Path], folder: Path, round
     return masked, model
 
 
+def peers(masked: Masked, model: Model, folder: Path) -> None:
+    """shap's explainers on the same picture and, in ONNX Runtime, the same model."""
+    import tf2onnx
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(model.graph.get_concrete_function())
+    names = [[tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs)]
+    converted, _ = tf2onnx.convert.from_graph_def(frozen.graph.as_graph_def(), None, *names, opset=18)
+    (folder / "model.onnx").write_bytes(converted.SerializeToString())
+    np.savez(folder / "picture.npz", picture=masked.inputs, baseline=masked.baseline, segments=masked.segments)
+    subprocess.run([PEERS, Path(__file__).with_name("images_peers.py"), folder], check=True)
+
+
+def resized(photo: Path) -> NDArray[np.uint8]:
+    return np.asarray(Image.fromarray(read_picture(photo)).resize((64, 64)))
+
+
+def accuracy(photos: Sequence[Path], data: Path, folder: Path) -> None:
+    """All coalitions of some photos' 16 segments, of a small network that is trained on the others."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    with (data / "train" / "annotations.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    pixels = np.stack([resized(data / "train" / "images" / line["image_file_name"]) for line in lines])
+    classes = np.array([int(line["class_id"]) - 1 for line in lines])
+    network = keras.Sequential([keras.Input((64, 64, 3)), keras.layers.Rescaling(1 / 255)])
+    for width in (16, 32, 64):
+        network.add(keras.layers.Conv2D(width, 3, strides=2, activation="relu"))
+    network.add(keras.layers.GlobalAveragePooling2D())
+    network.add(keras.layers.Dense(int(classes.max()) + 1, activation="softmax"))
+    network.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    fitted = network.fit(pixels, classes, epochs=20, verbose=0)
+    network.export(folder / "small" / "1", verbose=False)
+    model = load_model(folder / "small")
+    preprocessor = ImagePreprocessor(Preprocessing(scaling="none"), model.inputs[0])
+    games: list[NDArray[np.float64]] = []
+    masks = (np.arange(2**16)[:, None] >> np.arange(16)) & 1 > 0
+    with ThreadPoolExecutor(CORES) as threads:
+        for photo in photos:
+            tried = (picture(photo, preprocessor, count) for count in range(8, 41))
+            masked = next((one for one in tried if one.players == 16), None)
+            if masked is not None and len(games) < GAMES:
+                games.append(masked.scores(model.predict, masks, threads))
+    print(f"\na small network, right on {fitted.history['accuracy'][-1]:.2f} of its training photos")
+    np.savez(folder / "games.npz", games=np.stack(games))
+    subprocess.run([PEERS, Path(__file__).with_name("images_peers.py"), folder, "games"], check=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "clothing")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=3, help="how often the whole job is run")
     asked = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # its own lines before those of shap's
     photos = sorted((asked.data / "test").rglob("*.jpg"))[:12]
     if not photos:
         sys.exit(f"no photos in {asked.data}: say where they lie with --data FOLDER")
@@ -169,8 +224,12 @@ def main() -> None:
         print(f"12 photos of 224 px, {COALITIONS} coalitions, 20 segments, {CORES} cores: the whole job")
         for seconds, used, memory in runs:
             print(f"{seconds:8.1f} s, {used:.1f} s of processor time, {memory:,.0f} MB at most")
-        for side, segments in ((224, 20), (96, 50)):
-            ratios(side, segments, photos, folder, asked.rounds)
+        for side, segments in ((224, 20), (96, 50)) if asked.rounds else ():
+            masked, model = ratios(side, segments, photos, folder, asked.rounds)
+            if PEERS.exists():
+                peers(masked, model, folder)
+        if PEERS.exists():
+            accuracy(photos, asked.data, folder)
 
 
 if __name__ == "__main__":
