@@ -29,7 +29,7 @@ BIAS_TOLERANCE = 1e-4
 TOP = 10
 OVERLAP = 0.9
 NEGLIGIBLE = 0.01
-"""Of the largest local value of a label: below it a sign says nothing."""
+"""Of the largest local value: below it a sign says nothing."""
 LISTED = 20
 SECTIONS = {"pre_training_bias_metrics": "before training", "post_training_bias_metrics": "after training"}
 
