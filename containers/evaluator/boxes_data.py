@@ -275,7 +275,7 @@ def class_numbers(data: Data, annotations: Annotations, first: int | None) -> di
 
     Raises:
         BadPolicy: nobody says which number is which class.
-        BadData: a label is none of them.
+        BadData: no label is one of them.
     """
     used = {box.label for picture in annotations.pictures.values() for box in picture.boxes}
     numbers: Mapping[int, str]
@@ -302,11 +302,23 @@ def class_numbers(data: Data, annotations: Annotations, first: int | None) -> di
     twice = [label for label in numbers.values() if list(numbers.values()).count(label) > 1]
     if twice:
         raise BadPolicy(f"data.labels names a class twice: {twice[0]}")
-    known = {*numbers.values(), *map(str, numbers)}
-    unknown = sorted(used - known)
-    if unknown:
-        raise BadData(f"label {unknown[0]!r} is none of data.labels ({', '.join(list(numbers.values())[:10])})")
+    unknown = sorted(used - {*label_places(numbers)})
+    if len(unknown) == len(used):
+        raise BadData(f"label {unknown[0]!r} is {_none_of(numbers)}")
     return {number: numbers[number] for number in sorted(numbers)}
+
+
+def note_unknown_classes(annotations: Annotations, numbers: Mapping[int, str]) -> None:
+    """A picture with an object of a class that the model does not know is not measured: whatever is found there."""
+    places = label_places(numbers)
+    for picture in annotations.pictures.values():
+        for box in picture.boxes:
+            if box.label not in places:
+                picture.problems.append(f"{box.where}: label {box.label!r} is {_none_of(numbers)}")
+
+
+def _none_of(numbers: Mapping[int, str]) -> str:
+    return f"none of data.labels ({', '.join(list(numbers.values())[:10])})"
 
 
 def label_places(numbers: Mapping[int, str]) -> dict[str, int]:

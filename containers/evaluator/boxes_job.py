@@ -18,7 +18,14 @@ from evaluator import checks, model_quality
 from evaluator.boxes_checks import of_detector
 from evaluator.boxes_chosen import explain_pictures
 from evaluator.boxes_compare import Boxes, compare_boxes
-from evaluator.boxes_data import Annotations, ScoredPicture, class_numbers, label_places, read_boxes
+from evaluator.boxes_data import (
+    Annotations,
+    ScoredPicture,
+    class_numbers,
+    label_places,
+    note_unknown_classes,
+    read_boxes,
+)
 from evaluator.boxes_score import Listed, find_listed, prepare, read_content, score_boxes
 from evaluator.boxes_slices import METRIC, check_picture_slices, measure_pictures, picture_parts
 from evaluator.choose import check_only
@@ -94,7 +101,8 @@ def look(request: Request, unreadable: Unreadable) -> Looked:
         raise BadPolicy("data.annotations is missing: expected a CSV file with a line a box, or COCO's JSON")
     annotations = read_boxes(request.annotations, data)
     check_picture_slices(request.policy.evaluate.slices, annotations)
-    class_numbers(data, annotations, first=None if request.policy.model.predictor == "endpoint" else 1)
+    first = None if request.policy.model.predictor == "endpoint" else 1
+    note_unknown_classes(annotations, class_numbers(data, annotations, first))
     listed = find_listed(annotations, request.dataset, unreadable)
     unreadable.check()
     return Looked(annotations, listed)

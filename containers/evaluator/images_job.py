@@ -31,7 +31,7 @@ from evaluator.images_data import (
     score_images,
     through,
 )
-from evaluator.labels import answered_labels, check_labels
+from evaluator.labels import answered_labels, unknown_labels
 from evaluator.outputs import classified_columns
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
@@ -56,6 +56,8 @@ class Pictures:
     """The policy's part, with the labels that folders give."""
     by_folder: bool
     """The folders say which classes there are."""
+    unknown: Mapping[str, str]
+    """Labels of which the model knows nothing, each with a sentence: their pictures are left out."""
 
     @property
     def other_columns(self) -> list[str]:
@@ -66,7 +68,7 @@ class Pictures:
     @property
     def names(self) -> dict[str, str]:
         """Each label → its class's name for people."""
-        return {annotation.label: annotation.name for annotation in self.annotations}
+        return {one.label: one.name for one in self.annotations if one.label not in self.unknown}
 
 
 def look(request: Request) -> Pictures:
@@ -77,8 +79,9 @@ def look(request: Request) -> Pictures:
     else:
         annotations = annotations_by_folder(request.dataset)
         data = labels_by_folder(annotations, data)
-    check_labels(data, {annotation.label for annotation in annotations})
-    return Pictures(annotations, find_pictures(request.dataset, annotations), data, request.policy.data != data)
+    unknown = unknown_labels(data, {annotation.label for annotation in annotations})
+    by_folder = request.policy.data != data
+    return Pictures(annotations, find_pictures(request.dataset, annotations), data, by_folder, unknown)
 
 
 def evaluate_images(request: Request) -> EvaluationReport:
@@ -89,7 +92,9 @@ def evaluate_images(request: Request) -> EvaluationReport:
     check_slices(policy.evaluate.slices, dict.fromkeys(pictures.annotations[0].columns))
     unreadable = Unreadable(policy.evaluate.max_unreadable)
     for annotation in pictures.annotations:
-        if annotation.file not in pictures.files:
+        if annotation.label in pictures.unknown:
+            unreadable.add(f"{annotation.file}: {pictures.unknown[annotation.label]}")
+        elif annotation.file not in pictures.files:
             unreadable.add(f"{annotation.file}: no such file")
     unreadable.check()
     with _asked(request, pictures) as asked:
@@ -155,7 +160,9 @@ class Asked:
         present = [
             annotation
             for annotation in self.pictures.annotations
-            if annotation.file in self.pictures.files and (only is None or annotation.row in only)
+            if annotation.file in self.pictures.files
+            and annotation.label not in self.pictures.unknown
+            and (only is None or annotation.row in only)
         ]
         weight = self.pictures.data.weight
         return score_images(present, self.pictures.files, self.asking, unreadable, self.request.progress, weight)

@@ -23,10 +23,20 @@ class Labels:
 
 
 def check_labels(data: Data, found: Iterable[str]) -> None:
+    """As `unknown_labels`, and raises BadData where there are any."""
+    for problem in unknown_labels(data, found).values():
+        raise BadData(f"{problem}; evaluate.max_unreadable says how many such samples may be left out")
+
+
+def unknown_labels(data: Data, found: Iterable[str]) -> dict[str, str]:
     """Find what is wrong with the labels whatever the model is: before it is loaded, which takes seconds.
 
+    Returns:
+        Labels that the policy does not know, each with a sentence that says so. No model can be right about their
+        samples, nor can it be wrong in a way that any metric counts: they are left out as unreadable ones are.
+
     Raises:
-        BadPolicy, BadData: the labels in the data are not those of the policy, or do not say their order.
+        BadPolicy, BadData: none of the labels in the data is one of the policy's, or they do not say their order.
     """
     texts = sorted(found)
     given = _given(data, texts)
@@ -36,15 +46,19 @@ def check_labels(data: Data, found: Iterable[str]) -> None:
             raise BadPolicy(
                 f"the labels are text ({_few(words)}): say data.labels, the classes in the order of the model's outputs"
             )
-        return
+        return {}
     listed = _listed(given, texts)
     if len({_meaning(label) for label in given}) < len(given) or len(set(listed.names)) < len(listed.names):
         raise BadPolicy(f"data.labels names a class twice: {_few(listed.names)}")
-    unknown = [label for label in texts if label not in listed.index]
-    if unknown:
-        raise BadData(f"label {unknown[0]!r} is none of data.labels ({_few(listed.names)})")
+    known = _few(listed.names)
+    unknown = {
+        label: f"label {label!r} is none of data.labels ({known})" for label in texts if label not in listed.index
+    }
+    if texts and len(unknown) == len(texts):
+        raise BadData(unknown[texts[0]])
     if data.positive is not None:
         positive_class(listed, data)
+    return unknown
 
 
 def answered_labels(policy: Policy) -> Mapping[str, int]:
@@ -61,7 +75,7 @@ def answered_labels(policy: Policy) -> Mapping[str, int]:
 
 
 def resolve_labels(data: Data, found: Mapping[str, str], classes: int) -> Labels:
-    """Read the labels, which `check_labels` has found to be in order.
+    """Read the labels, in which `unknown_labels` has found nothing wrong.
 
     Args:
         data: the policy's part.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,6 +98,7 @@ def score_rows(
     unreadable: Unreadable,
     progress: Progress,
     only: Collection[int] | None = None,
+    unknown: Mapping[str, str] = MappingProxyType({}),
 ) -> Scored:
     """Ask the model about every row that can be read.
 
@@ -107,6 +109,7 @@ def score_rows(
         unreadable: takes the others.
         progress: is told.
         only: the places of the rows to ask about; by default all.
+        unknown: labels whose rows are left out, each with a sentence.
 
     Raises:
         BadData: more rows than allowed cannot be read, or all of them.
@@ -116,9 +119,10 @@ def score_rows(
     columns = {*asked.used, *keep, *filter(None, (table.label, table.id, table.weight))}
     for batch in table.batches(asked.batch, columns, only):
         unreadable.add(*batch.problems)
-        if len(batch.rows):
-            gathered.add(batch, asked.scores(batch))
-            progress.report("evaluating", int(batch.rows[-1]) + 1, rows, "rows")
+        known = _known(batch, batch.columns[table.label], unknown, unreadable) if unknown else batch
+        if len(known.rows):
+            gathered.add(known, asked.scores(known))
+            progress.report("evaluating", int(known.rows[-1]) + 1, rows, "rows")
     progress.report("evaluating", rows, rows, "rows")
     unreadable.check()
     if gathered.scores is None and only is None:
@@ -128,6 +132,15 @@ def score_rows(
     if weights is not None and only is None and not weights.any():
         raise BadData(f"data.weight: {table.weight} is 0 in all rows")
     return Scored(samples, np.empty((0, 1)) if gathered.scores is None else gathered.scores, asked.labels_only)
+
+
+def _known(batch: Batch, labels: NDArray[Any], unknown: Mapping[str, str], unreadable: Unreadable) -> Batch:
+    """Without the rows whose label nobody knows; raises BadData as soon as there are too many."""
+    left_out = np.array([label in unknown for label in labels.tolist()], dtype=bool)
+    rows, texts = batch.rows[left_out].tolist(), labels[left_out].tolist()
+    unreadable.add(*(f"row {row}: {unknown[text]}" for row, text in zip(rows, texts, strict=True)))
+    unreadable.check()
+    return batch.at(np.flatnonzero(~left_out))
 
 
 def columns_at(table: Table, rows: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

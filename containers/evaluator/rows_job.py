@@ -42,7 +42,7 @@ from evaluator.classified import (
 )
 from evaluator.comparison import compare_predicted
 from evaluator.facets import bias_of, check_bias, columns_of
-from evaluator.labels import check_labels
+from evaluator.labels import check_labels, unknown_labels
 from evaluator.outputs import classified_columns, predicted_columns
 from evaluator.request import Request
 from evaluator.rows_data import Asked, ask_about, columns_at, look_through, probe, rows_of, score_rows
@@ -93,7 +93,8 @@ def score(request: Request) -> Scored:
         asked = _ask(table, model, request.policy)
         # whoever asks again has been told what cannot be read
         unreadable = Unreadable(table.survey.rows)
-        return score_rows(table, asked, _kept(request.policy), unreadable, request.progress, request.only)
+        unknown = _unknown(table, request.policy)
+        return score_rows(table, asked, _kept(request.policy), unreadable, request.progress, request.only, unknown)
 
 
 def _open(request: Request, max_unreadable: int | None) -> Table:
@@ -109,7 +110,7 @@ def _open(request: Request, max_unreadable: int | None) -> Table:
         if name not in table.features:
             raise BadPolicy(f"explain.pdp: no feature {name!r}; the model sees {', '.join(table.features)}")
     if policy.task != "tabular_regression":
-        check_labels(policy.data, survey.labels)
+        (check_labels if max_unreadable == 0 else unknown_labels)(policy.data, survey.labels)
     return table
 
 
@@ -117,15 +118,20 @@ def _kept(policy: Policy) -> set[str]:
     return {*policy.explain.chosen.only, *map(column_of, policy.evaluate.slices), *columns_of(policy.bias)}
 
 
-def _names(table: Table) -> dict[str, str]:
-    return {label: label for label in table.survey.labels}
+def _names(table: Table, policy: Policy) -> dict[str, str]:
+    unknown = _unknown(table, policy)
+    return {label: label for label in table.survey.labels if label not in unknown}
+
+
+def _unknown(table: Table, policy: Policy) -> dict[str, str]:
+    return {} if policy.task == "tabular_regression" else unknown_labels(policy.data, table.survey.labels)
 
 
 def _ask(table: Table, model: Model | Endpoint, policy: Policy) -> Asked:
     """Raises BadModel or BadPolicy for what the signature shows, before hours of asking."""
     asked = ask_about(table, model, policy.model)
     if policy.task != "tabular_regression":
-        check_outputs(model, _names(table), policy.data)
+        check_outputs(model, _names(table, policy), policy.data)
     elif model.width not in (None, 1):
         raise BadModel(f"the model has {model.width} outputs, a regression needs 1")
     return asked
@@ -138,7 +144,8 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
         facts = request.facts(model, folder)
         asked = _ask(table, model, policy)
         with request.timed("score"):
-            scored = score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only)
+            unknown = _unknown(table, policy)
+            scored = score_rows(table, asked, _kept(policy), unreadable, request.progress, request.only, unknown)
         with request.timed("probe"):
             probed = probe(table, asked, request.only)
             unit: Literal["rows", "texts"] = "texts" if policy.task == "text_classification" else "rows"
@@ -146,9 +153,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
     findings = [*checks.of_answers(probed.together, probed.again, probed.alone)]
     samples = scored.samples
     findings += checks.of_data(samples.fingerprints, samples.labels, lambda place: f"row {samples[place].id}", unit)
-    if policy.model.endpoint_name is not None:
-        text = f"Endpoint {policy.model.endpoint_name} was asked. Whether it serves this archive, nobody has looked."
-        findings.append(Finding(severity="info", title="Answered by a named endpoint", text=text))
+    findings += checks.of_endpoint(policy.model)
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
@@ -157,7 +162,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
 
 def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport:
     policy, scored = request.policy, evaluated.scored
-    found = classified_of(scored, _names(evaluated.table), policy.data, policy.evaluate.threshold)
+    found = classified_of(scored, _names(evaluated.table, policy), policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
     chosen = worst_classified(
         found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
@@ -165,7 +170,7 @@ def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport
     samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
     explain, why = _explain(request, evaluated, samples, output_names(scored, found), positive)
-    source = Source(_names(evaluated.table), _columns(evaluated), score)
+    source = Source(_names(evaluated.table, policy), _columns(evaluated), score)
     report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain, source)
     bias: dict[str, dict[str, Metric]] = {}
     if policy.bias is not None:

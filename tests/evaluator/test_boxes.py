@@ -853,6 +853,18 @@ def test_white_cells_of_real_photos_are_found_by_their_colour(job: Job, tmp_path
     assert report.per_class["recall_50"]["RBC"].value == 0
 
 
+def test_a_picture_with_a_class_that_the_model_does_not_know_is_left_out(
+    job: Job, drawn: Drawn, give_detector: GiveDetector
+) -> None:
+    give_detector()
+    policy = with_data(labels={1: "RBC", 2: "WBC"})
+    assert job.run(policy | {"evaluate": {"max_unreadable": 2}}) == 0
+    report = job.report
+    assert (report.data.rows, report.data.unreadable) == (2, 2)
+    assert report.data.unreadable_names[0].endswith(": label 'Platelets' is none of data.labels (RBC, WBC)")
+    assert {row["id"] for row in job.predictions} == {"right.png", "empty.png"}
+
+
 SLICED = {**CELLS, "evaluate": {**CELLS["evaluate"], "slices": ["lab", {"column": "zoom", "bins": [0, 10, 20]}]}}
 
 

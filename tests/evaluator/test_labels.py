@@ -8,7 +8,7 @@ import pytest
 
 from assay.errors import AssayError, BadData, BadModel, BadPolicy
 from assay.policy import Data
-from evaluator.labels import check_labels, names_that_differ, positive_class, resolve_labels
+from evaluator.labels import check_labels, names_that_differ, positive_class, resolve_labels, unknown_labels
 
 
 def data(**parts: Any) -> Data:
@@ -143,6 +143,14 @@ def test_what_no_model_can_mend_is_known_without_one(
 ) -> None:
     with pytest.raises(kind, match=said):
         check_labels(data(**policy), found)
+
+
+def test_labels_that_the_policy_does_not_know_are_told_with_a_sentence_while_others_are_known() -> None:
+    asked = data(labels=["a", "b"])
+    assert unknown_labels(asked, ("a", "c")) == {"c": "label 'c' is none of data.labels (a, b)"}
+    assert unknown_labels(asked, ("a",)) == {}
+    with pytest.raises(BadData, match=r"label 'c' is none of data\.labels"):
+        unknown_labels(asked, ("c",))
 
 
 def test_the_positive_class_is_the_second_or_the_policys_by_label_or_name() -> None:

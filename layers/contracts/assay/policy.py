@@ -216,7 +216,7 @@ class Evaluate(Record):
     iou: tuple[Annotated[float, Field(gt=0, le=1)], ...] = (0.5,)
     """Detection: the overlaps from which a box is right, one precision and recall each: `recall_50`, `recall_75`."""
     max_unreadable: int = Field(0, ge=0)
-    """How many rows or pictures may be unreadable before the job fails."""
+    """How many rows or pictures may be unreadable before the job fails; those too whose label `data.labels` lacks."""
     instance_type: InstanceType | None = None
 
 
