@@ -106,4 +106,4 @@ clean:  ## remove what was made here, environments too; results stay
 dev:
 	@$(SETUP) dev
 environments:
-	@$(SETUP) dev sam sagemaker
+	@$(SETUP) dev sam sagemaker sagemaker2

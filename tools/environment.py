@@ -36,6 +36,7 @@ ENVIRONMENTS = {
     "dev": Environment(".venv", "requirements/dev.txt", has_project=True),
     "sam": Environment(".envs/sam", "requirements/sam.txt"),
     "sagemaker": Environment(".envs/sagemaker", "requirements/sagemaker.txt"),
+    "sagemaker2": Environment(".envs/sagemaker2", "requirements/sagemaker2.txt"),
     "peers": Environment(".envs/peers", "requirements/peers.txt"),
     "uv": Environment(".envs/uv", "requirements/uv.txt"),
 }

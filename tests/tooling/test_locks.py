@@ -21,7 +21,7 @@ OURS = {
     "layers/contracts/requirements.txt": ("contracts",),
     "layers/aws/requirements.txt": ("aws",),
 }
-OF_TOOLS = {f"requirements/{tool}.txt": (tool,) for tool in ("uv", "sam", "sagemaker")}
+OF_TOOLS = {f"requirements/{tool}.txt": (tool,) for tool in ("uv", "sam", "sagemaker", "sagemaker2")}
 LOCKS = OURS | OF_TOOLS
 """Each lock, and the dependency groups that it pins."""
 
