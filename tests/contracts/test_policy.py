@@ -142,6 +142,11 @@ def test_what_is_not_built_yet_says_so(parts: dict[str, Any], said: str) -> None
             {"model": ASKED, "preprocessing": {"scaling": "0-1"}},
             "leave it out, or say `model.c",
         ),
+        (
+            "image_classification",
+            {"explain": {"pdp": ["age"]}},
+            "explain.pdp: partial dependence is of a row's features",
+        ),
         ("tabular_regression", {"model": ASKED | {"content_type": "image/png"}}, "rows are sent as text/csv, applica"),
     ],
 )

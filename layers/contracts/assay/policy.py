@@ -364,6 +364,8 @@ def _of_pictures(policy: Policy) -> Iterator[str]:
             )
     if data.weight is not None and data.annotations is None:
         yield "data.weight: it is a column of `data.annotations`, which is missing"
+    if policy.explain.pdp:
+        yield f"explain.pdp: partial dependence is of a row's features, pictures have none: {policy.explain.pdp[0]}"
     if isinstance(policy.explain.baseline, Clusters):
         yield (
             "explain.baseline: pictures have no clusters, since their segments have nothing in common; expected a "
