@@ -17,10 +17,10 @@ from assay.policy import SCALINGS, Data, Preprocessing
 from assay_local.guessed import Guess
 from assay_local.readings import TRIED, Reading, as_good, little_better, readings, spread, told, trial, usual_first
 from evaluator.boxes_data import Annotations, objects_of, read_boxes
-from evaluator.boxes_score import Detector
 from evaluator.classification import classify
 from evaluator.images_data import annotations_by_folder
 from job.progress import Progress
+from model.detector import Detector
 from model.images import SUFFIXES, read_image
 from model.load import Model
 from model.preprocessing import ImagePreprocessor, preprocessing_of
