@@ -10,11 +10,10 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from assay_local.checked import Checked, Planned
 from explainer import not_yet
@@ -25,10 +24,11 @@ from explainer.coding import Columns, coding_of
 from explainer.dependence_job import MOST_CATEGORIES, features_of
 from explainer.predictor import open_predictor
 from explainer.request import Request, read_request
+from explainer.rows import explained_features
 from explainer.rows_job import read_rows, rows_model
 from explainer.shapley.plan import default_samples
 from explainer.table import Table, data_files
-from explainer.text.game import RowGame, grouped
+from explainer.text.game import grouped
 from explainer.text.units import segmenter
 from job.folders import Folders
 from job.program import run_program
@@ -98,10 +98,10 @@ def rows(request: Request) -> Checked:
 
 def _attributions(shap: Shap, table: Table, baseline: Columns) -> Planned:
     beside = len(next(iter(baseline.values())))
-    players = [len(table.features)] * len(table)
-    noun = "features"
+    explained = [table.features[place] for place in explained_features(table, shap)]
+    players, noun = [len(explained)] * len(table), "features"
     if shap.text_config is not None:
-        players, noun = list(_units(shap, table, baseline)), "features and pieces of text"
+        players, noun = list(_units(shap, table, explained)), "features and pieces of text"
     coalitions = [coalitions_of(shap, one) for one in players]
     most = f"{max(players):,}" if min(players) == max(players) else f"{min(players):,} to {max(players):,}"
     how = f"{len(table):,} rows × at most {max(coalitions):,} coalitions of {most} {noun} × {beside:,} baseline rows"
@@ -114,18 +114,14 @@ def coalitions_of(shap: Shap, players: int) -> int:
     return max(0, min(asked, (1 << players) - 2))
 
 
-def _units(shap: Shap, table: Table, baseline: Columns) -> Iterator[int]:
+def _units(shap: Shap, table: Table, explained: Sequence[str]) -> Iterator[int]:
+    """How many players each row has: features, and the pieces of its texts."""
     assert shap.text_config is not None
     found = segmenter(shap.text_config.granularity, shap.text_config.language)
-    texts = [name for name in table.features if table.types[name] == "text"]
+    texts = [name for name in explained if table.types[name] == "text"]
     for place in range(len(table)):
-        row = {name: table.columns[name][place] for name in table.features}
-        spans = {name: grouped(found.split(row[name])) for name in texts}
-        yield len(RowGame(row, spans, baseline, _nobody).players)
-
-
-def _nobody(_: Columns) -> NDArray[np.float64]:
-    raise AssertionError("the model is not asked")
+        pieces = sum(len(grouped(found.split(table.columns[name][place]))) for name in texts)
+        yield len(explained) - len(texts) + pieces
 
 
 def _dependence(pdp: Pdp, table: Table) -> Planned:

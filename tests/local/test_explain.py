@@ -27,7 +27,9 @@ Assay = Callable[..., Ran]
 
 
 def score(row: list[str]) -> float:
-    return float(row[0]) / 100 + float(row[1]) / 1000
+    """By a number, or by how long a text is."""
+    first = float(row[0]) if row[0].replace(".", "").isdigit() else len(row[0])
+    return first / 100 + float(row[1]) / 1000
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +221,26 @@ def test_a_check_says_what_would_be_done_and_does_nothing(assay: Assay, tmp_path
     assert f"{calls + 220:,} model calls at" in said
     assert "endpoint census, text/csv, 1 output: income" in said
     assert not (tmp_path / "explanation").exists()
+
+
+def test_a_check_counts_the_pieces_of_texts(assay: Assay, tmp_path: Path) -> None:
+    texts = ["Good. I liked it. Buy it.", "Bad."]
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps({"features": [text, 7]}) for text in texts))
+    by_sentence = {"granularity": "sentence", "language": "english"}
+    asked = config(
+        dataset_type="application/jsonlines",
+        headers=["review", "stars"],
+        features="features",
+        excluded_columns=[],
+        column_types={"review": "text"},
+        methods={"shap": {"baseline": [["", 5]], "text_config": by_sentence}},
+    )
+    del asked["label"]
+    code, said, wrong = assay(asked, "--dataset", "rows.jsonl", "--check")
+    assert (code, wrong) == (0, "")
+    coalitions = (2**4 - 2, 2**2 - 2)
+    calls = f"{1 + sum(1 + each for each in coalitions)} model calls at most"
+    assert f"at most 14 coalitions of 2 to 4 features and pieces of text × 1 baseline rows; {calls}" in said
 
 
 def test_a_check_finds_what_the_job_would(assay: Assay) -> None:
