@@ -467,6 +467,11 @@ def test_a_feature_that_is_missing_in_row_and_baseline_is_no_player() -> None:
     row = np.array([[np.nan, 1.0, 2.0]])
     (found,) = explain_rows(lambda x: np.nan_to_num(x, nan=9.0), row, np.array([[np.nan, 0.0, 0.0]]))
     assert (found.coalitions, found.values[0].tolist()) == (2, [0.0, 0.0, 0.0])
+    whole = np.zeros((1, 3))
+    (found,) = explain_rows(lambda x: np.nan_to_num(x, nan=9.0), row, whole, features=[1, 2])
+    assert (found.coalitions, found.values[0].tolist()) == (2, [0.0, 0.0, 0.0])
+    (found,) = explain_rows(lambda x: np.nan_to_num(x, nan=9.0), row, whole)
+    assert (found.coalitions, found.values[0].tolist()) == (6, [9.0, 0.0, 0.0])
 
 
 def test_features_that_are_not_explained_keep_the_rows_values() -> None:

@@ -157,6 +157,7 @@ class RowExplainer:
         self._predict, self._baseline = predict, baseline
         width = baseline.shape[1]
         self._explained = np.isin(np.arange(width), np.arange(width) if features is None else features)
+        self._all_explained, self._some_missing = bool(self._explained.all()), bool(_missing(baseline).any())
         explained = int(self._explained.sum())
         self._budget = default_samples(explained) if num_samples is None else num_samples
         self._seed, self._surrogate, self._tolerance = seed, surrogate, tolerance
@@ -202,12 +203,15 @@ class RowExplainer:
 
     def _game(self, row: NDArray[Any]) -> _RowGame:
         baseline, base = self._baseline.astype(row.dtype, copy=False), None
-        if self._explained.all():
+        if self._all_explained:
             base = self.base
         else:
             baseline = np.where(self._explained, baseline, row)
-        # what is missing in both does not differ either, although NaN does not equal itself
-        differs = (row != baseline) & ~(_missing(row) & _missing(baseline))
+        differs = row != baseline
+        if (
+            self._some_missing or not self._all_explained
+        ):  # in both is no difference either, although NaN does not equal itself
+            differs &= ~(_missing(row) & _missing(baseline))
         players = np.flatnonzero(differs.any(axis=0))
         if len(players) not in self._plans:
             arguments = len(players), self._budget, self._seed
@@ -239,10 +243,12 @@ class _RowGame:
     def questions(self, batch: int) -> list[_Piece]:
         """The next step's coalitions, in pieces of about a call's size; before the first, the row and its baseline."""
         known = len(self._plans[self._steps_done - 1].masks) if self._steps_done else 0
-        masks = self._plans[self._steps_done].masks[known:]
-        coalitions = np.concatenate([masks, ~masks])
-        present = np.zeros((len(coalitions), len(self._row)), dtype=np.bool_)
-        present[:, self._players] = coalitions
+        plan = self._plans[self._steps_done]
+        coalitions = np.concatenate([plan.masks[known:], ~plan.masks[known:]]) if known else plan.coalitions
+        present = coalitions
+        if len(self._players) < len(self._row):
+            present = np.zeros((len(coalitions), len(self._row)), dtype=np.bool_)
+            present[:, self._players] = coalitions
         pieces = [] if self._steps_done else self._ends()
         different = _different(coalitions, self._differs)
         if different is None:
