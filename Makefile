@@ -11,7 +11,7 @@ SAM := PATH="$(CURDIR)/.envs/sam/bin:$$PATH" SAM_CLI_TELEMETRY=0 .envs/sam/bin/s
 
 .PHONY: help
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo:  ## train a small model, upload it, watch its verdict come out (two acts)
@@ -70,6 +70,11 @@ benchmark-rows: dev  ## measure whole jobs on rows, partial dependence, the surr
 .PHONY: benchmark-texts
 benchmark-texts: dev  ## measure how fast texts are explained (a minute; DATA=../shared/data)
 	$(BIN)/python benchmarks/explainer/texts.py --reviews $(DATA)/reviews
+
+.PHONY: benchmark-pictures
+benchmark-pictures: dev  ## measure how fast pictures are explained, beside shap (minutes; DATA=../shared/data)
+	@$(SETUP) peers
+	$(BIN)/python benchmarks/explainer/images.py --data $(DATA)/clothing
 
 .PHONY: benchmark-evaluator
 benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstrap (minutes; DATA=../shared/data)
