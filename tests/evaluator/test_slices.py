@@ -323,3 +323,13 @@ def test_a_slice_of_a_column_that_there_is_not_ends_the_job_before_the_model_is_
     write_people(job, 40)
     assert job.run({**PEOPLE, "evaluate": {"slices": ["gender"]}}) == 1
     assert "evaluate.slices: no column 'gender' in the data; found name, x, sex, label" in job.message
+
+
+def test_in_noise_hardly_anything_is_found() -> None:
+    rng = np.random.default_rng(5)
+    found = 0
+    for _ in range(60):
+        columns = {name: rng.normal(size=1500) for name in "abcdef"}
+        losses = (rng.random(1500) < 0.2).astype(float)
+        found += bool(discovered_parts(columns, losses, np.arange(1500)))
+    assert found <= 8  # of 60 at most 3 are expected; without the correction it is 10

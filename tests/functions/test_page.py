@@ -216,3 +216,11 @@ def test_a_run_without_a_policy_shows_the_commands_that_mend_it(aws: Aws) -> Non
     html = page(full().model_copy(update={"failure": failure, "to_mend": commands}), None, STORE)
     assert "What mends it" in html
     assert "aws s3 cp assay.yaml s3://b/models/birds/assay.yaml" in html
+
+
+def test_twelve_mistakes_are_seen_at_once_and_the_others_are_folded_away(aws: Aws) -> None:
+    several = tuple(Mistake(id=f"row {n}", true="a", predicted="b", reason="mistake") for n in range(15))
+    html = page(full(mistakes=several), None, STORE)
+    seen, folded = html.split("<summary>3 more</summary>")
+    assert [n for n in range(15) if f">row {n}<" in seen] == list(range(12))
+    assert [n for n in range(15) if f">row {n}<" in folded] == [12, 13, 14]
