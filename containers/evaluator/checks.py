@@ -165,6 +165,13 @@ def of_answers(together: Array, again: Array, alone: Array) -> Iterator[Finding]
         yield Finding(severity="serious", title="Scores depend on the batch", text=text)
 
 
+def of_runtime(failed_at: str | None) -> Iterator[Finding]:
+    """A faster runtime that failed after its probe: the model's own answered in its place."""
+    if failed_at is not None:
+        text = f"ONNX Runtime failed at some of the samples, which TensorFlow answered: {failed_at}."
+        yield Finding(severity="info", title="Two runtimes answered", text=text)
+
+
 def _gap(a: Array, b: Array) -> float:
     """The largest difference, in proportion where scores are larger than 1."""
     with np.errstate(invalid="ignore"):

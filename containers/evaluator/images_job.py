@@ -40,7 +40,7 @@ from evaluator.speed import speed_of
 from model.load import Model
 from model.picture_endpoint import PictureEndpoint
 from model.preprocessing import ImagePreprocessor
-from model.runtime import WORTH_PIXELS, fastest
+from model.runtime import WORTH_PIXELS, failed_at, fastest
 from model.transform import output_transform
 
 
@@ -104,7 +104,7 @@ def evaluate_images(request: Request) -> EvaluationReport:
         if scored.samples.weights is not None and not scored.samples.weights.any():
             raise BadData(f"data.weight: {policy.data.weight} is 0 for all pictures")
         with request.timed("probe"):
-            findings = list(asked.findings())
+            findings = [*asked.findings(), *checks.of_runtime(failed_at(asked.model))]
             one = asked.ask_one if asked.probe else None
             speed = speed_of("images", len(scored), request.seconds["score"], one)
         if isinstance(asked.model, PictureEndpoint):

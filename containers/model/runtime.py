@@ -70,21 +70,26 @@ def fastest(model: Model, probe: Inputs) -> Model:
     expected = model.answers(probe)
     try:
         session, version = _convert(model)
-        faster = model.with_runtime(
-            _in_pieces(session, model),
-            f"ONNX Runtime {version}",
-            f"its scores of a probe are TensorFlow's within {TOLERANCE:g}",
-        )
-        _check_same(expected, faster.answers(probe))
+        function = _InPieces(session, model)
+        reason = f"its scores of a probe are TensorFlow's within {TOLERANCE:g}"
+        # without TensorFlow's help: it would agree with itself
+        tried = model.with_runtime(function.compute, f"ONNX Runtime {version}", reason)
+        _check_same(expected, tried.answers(probe))
         first = {name: array[:1] for name, array in probe.items()} if isinstance(probe, Mapping) else probe[:1]
-        _check_same({name: answer[:1] for name, answer in expected.items()}, faster.answers(first))
-    except NotFaster as reason:
-        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {reason}")
+        _check_same({name: answer[:1] for name, answer in expected.items()}, tried.answers(first))
+        return tried.with_runtime(function, tried.runtime, reason)
+    except NotFaster as why:
+        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {why}")
     # A converter may fail in any way, and the job does not need it.
     except Exception as error:
         logger.warning("not converted for ONNX Runtime", exc_info=error)
         return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {_in_a_line(error)}")
-    return faster
+
+
+def failed_at(model: object) -> str | None:
+    """The first thing that ONNX Runtime failed at and TensorFlow answered in its place; None: there was none."""
+    function = getattr(model, "function", None)
+    return function.failed if isinstance(function, _InPieces) else None
 
 
 def _convert(model: Model) -> tuple[Session, str]:
@@ -150,29 +155,37 @@ def _check_converts(definition: Any) -> None:
             raise NotFaster(f"the operation {operation} keeps a state, draws at random or looks things up")
 
 
-def _in_pieces(session: Session, model: Model) -> Callable[[Arrays], Arrays]:
+class _InPieces:
     """The model's function: large batches are cut into pieces, one for each core at a time.
 
     What the session fails at, TensorFlow answers.
     """
-    pool = ThreadPoolExecutor(CORES, thread_name_prefix="onnx")
-    takes, gives = [tensor.name for tensor in model.inputs], [tensor.name for tensor in model.outputs]
-    any_length = all(tensor.shape and tensor.shape[0] is None for tensor in model.inputs)
 
-    def ask(arrays: Arrays) -> Arrays:
-        given = [np.ascontiguousarray(arrays[name]) for name in takes]
+    def __init__(self, session: Session, model: Model) -> None:
+        self._session, self._otherwise = session, model.function
+        self._pool = ThreadPoolExecutor(CORES, thread_name_prefix="onnx")
+        self._takes = [tensor.name for tensor in model.inputs]
+        self._gives = [tensor.name for tensor in model.outputs]
+        self._any_length = all(tensor.shape and tensor.shape[0] is None for tensor in model.inputs)
+        self.failed: str | None = None
+
+    def __call__(self, arrays: Arrays) -> Arrays:
         try:
-            pieces = list(_pieces(given)) if any_length else [given]
-            if len(pieces) == 1:
-                return dict(zip(gives, session(pieces[0]), strict=True))
-            answers = list(pool.map(session, pieces))
-            return {name: np.concatenate([answer[place] for answer in answers]) for place, name in enumerate(gives)}
+            return self.compute(arrays)
         # ONNX Runtime's errors have no common class
         except Exception as error:  # noqa: BLE001
+            self.failed = self.failed or _in_a_line(error)
             logger.warning("TensorFlow answers in place of ONNX Runtime: %s", _in_a_line(error))
-            return model.function(arrays)
+            return self._otherwise(arrays)
 
-    return ask
+    def compute(self, arrays: Arrays) -> Arrays:
+        """By the session alone; raises what it raises."""
+        given = [np.ascontiguousarray(arrays[name]) for name in self._takes]
+        pieces = list(_pieces(given)) if self._any_length else [given]
+        if len(pieces) == 1:
+            return dict(zip(self._gives, self._session(pieces[0]), strict=True))
+        answers = list(self._pool.map(self._session, pieces))
+        return {name: np.concatenate([answer[place] for answer in answers]) for place, name in enumerate(self._gives)}
 
 
 def _pieces(arrays: Sequence[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:

@@ -134,3 +134,8 @@ def test_scores_that_depend_on_the_batch_are_seen(alone: NDArray[np.float64]) ->
 
 def test_large_logits_may_differ_in_proportion() -> None:
     assert list(checks.of_answers(1e4 * SCORES, 1e4 * SCORES, 1e4 * SCORES + 0.1)) == []
+
+
+def test_a_runtime_that_failed_is_told() -> None:
+    assert list(checks.of_runtime(None)) == []
+    assert "no kernel" in only(list(checks.of_runtime("RuntimeError: no kernel"))).text

@@ -15,7 +15,7 @@ from assay.errors import BadModel
 from assay.evaluation import Tensor
 from model import runtime
 from model.load import Model, load_model
-from model.runtime import PIECE_SAMPLES, fastest
+from model.runtime import PIECE_SAMPLES, failed_at, fastest
 
 RNG = np.random.default_rng(0)
 PICTURES = RNG.uniform(-1, 1, (20, 16, 16, 3)).astype(np.float32)
@@ -75,6 +75,15 @@ def test_a_conversion_that_fails_in_any_way_leaves_tensorflow_and_its_reason(
     assert "\n" not in (model.runtime_reason or "")
 
 
+def test_a_session_that_fails_at_the_probe_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    def session(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
+        raise RuntimeError("no kernel")
+
+    monkeypatch.setattr(runtime, "_convert", lambda _: (session, "1"))
+    model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
+    assert (model.runtime, model.runtime_reason) == ("known", "not ONNX Runtime: RuntimeError: no kernel")
+
+
 def test_what_a_session_fails_at_later_tensorflow_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     def session(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         if arrays[0].max() > 5:
@@ -84,7 +93,9 @@ def test_what_a_session_fails_at_later_tensorflow_answers(monkeypatch: pytest.Mo
     monkeypatch.setattr(runtime, "_convert", lambda _: (session, "1"))
     model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
     assert model.runtime == "ONNX Runtime 1"
+    assert failed_at(model) is None
     assert model.predict(np.full((1, 2), 9)).tolist() == [[9, 9]]
+    assert failed_at(model) == "RuntimeError: index out of bounds"
     assert model.predict(np.full((1, 2), 3)).tolist() != [[3, 3]]
 
 
