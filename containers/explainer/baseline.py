@@ -137,7 +137,7 @@ def clusters(table: Table, count: int | None, seed: int) -> Columns:
     those of the categories' indicator variables.
     """
     from sklearn.cluster import KMeans  # imported by the jobs that need it only: 1 s
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     rows = np.arange(len(table))
     if len(rows) > CLUSTER_ROWS:

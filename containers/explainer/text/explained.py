@@ -193,7 +193,7 @@ def explain_texts(
         BadPolicy: `features_to_explain` names a feature that there is not.
         ValueError: the scores cannot be explained.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     assert shap.text_config is not None
     calls = 0
