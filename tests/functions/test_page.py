@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from assay.evaluation import Flip, Metric, Slice
+from assay.evaluation import Flip, Metric, Slice, Speed
 from assay.failure import Failure
 from assay.layout import RunFolder
 from assay.summary import Change, Flips, Importance, JobTime, Mistake, OfChampion, Summary
@@ -224,3 +224,12 @@ def test_twelve_mistakes_are_seen_at_once_and_the_others_are_folded_away(aws: Aw
     seen, folded = html.split("<summary>3 more</summary>")
     assert [n for n in range(15) if f">row {n}<" in seen] == list(range(12))
     assert [n for n in range(15) if f">row {n}<" in folded] == [12, 13, 14]
+
+
+def test_how_fast_the_model_answered_and_by_which_runtime_is_told(aws: Aws) -> None:
+    found = report()
+    model = found.model.model_copy(update={"runtime": "ONNX Runtime 1", "runtime_reason": "its scores are <the same>"})
+    speed = Speed(per_second=1234.5, unit="images", latency_p50_ms=4.5678, latency_p95_ms=9)
+    html = page(full(), found.model_copy(update={"model": model, "speed": speed}), STORE)
+    assert "ONNX Runtime 1" in html and "its scores are &lt;the same&gt;" in html
+    assert "1,234 images a second; a single one 4.57 ms, of 100 the slowest five 9 ms or more" in html
