@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from tests.standin import Answer, Asked, point_boto3_at, standing_in
 
 from .conftest import Job
 
@@ -37,30 +38,12 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answers]]:
     """The function in it is what the endpoint answers."""
     how: list[Answers] = []
 
-    class Server(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            import csv
+    def answer(asked: Asked) -> Answer:
+        return Answer("\n".join(how[-1](list(csv.reader(io.StringIO(asked.text))))), "text/csv")
 
-            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            content = "\n".join(how[-1](list(csv.reader(io.StringIO(body))))).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/csv")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "of-a-test")
-    yield how
-    server.shutdown()
-    server.server_close()
+    with standing_in(answer) as there:
+        point_boto3_at(there, monkeypatch)
+        yield how
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ import gzip
 import io
 import json
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+
+from tests.standin import Answer, point_boto3_at, standing_in
 
 from .conftest import Job, write_csv
 
@@ -38,27 +38,9 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Answers]]:
     """The last function in it is what the endpoint answers."""
     how: list[Answers] = []
 
-    class Server(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            content = json.dumps(how[-1](self.rfile.read(int(self.headers["Content-Length"])))).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "of-a-test")
-    yield how
-    server.shutdown()
-    server.server_close()
+    with standing_in(lambda asked: Answer(json.dumps(how[-1](asked.content)))) as there:
+        point_boto3_at(there, monkeypatch)
+        yield how
 
 
 @pytest.fixture

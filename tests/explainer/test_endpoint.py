@@ -7,10 +7,8 @@ import io
 import json
 import logging
 import tarfile
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any
 
 import boto3
 import numpy as np
@@ -20,55 +18,12 @@ from moto import mock_aws
 from assay.errors import BadPolicy
 from explainer.analysis_config import parse_analysis_config
 from explainer.predictor import NAME_MAX, endpoint_options, shadow_name
+from tests.standin import Answer, Asked, StandIn, point_boto3_at, standing_in
 
 HEADERS = ["height", "width", "colour", "price"]
 ROWS: list[list[Any]] = [[1, 2.5, "red", 1], [3, 0, "blue, or so", 0], [0.5, 1, "red", 1], [2, 2, "blue, or so", 0]]
 COLOURS = {"red": 1.0, "blue, or so": -1.0}
 JOB = "notebook-clarify-job"
-
-
-class Asked(NamedTuple):
-    path: str
-    content_type: str
-    accept: str
-    attributes: str | None
-    target: str | None
-    body: str
-
-
-Answers = Callable[[Asked], tuple[int, str, str]]
-"""Status, content type, body."""
-
-
-class StandIn:
-    """Answers as SageMaker's runtime does; keeps what it was asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Answers = of_csv(scored)
-        outer = self
-
-        class Server(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                also = [self.headers[f"X-Amzn-SageMaker-{name}"] for name in ("Custom-Attributes", "Target-Model")]
-                kinds = self.headers["Content-Type"], self.headers["Accept"]
-                asked = Asked(self.path, *kinds, also[0], also[1], body)
-                outer.asked.append(asked)
-                status, content_type, text = outer.answer(asked)
-                self.send_response(status)
-                self.send_header("Content-Type", content_type)
-                if status == 424:
-                    self.send_header("x-amzn-ErrorType", "ModelError")
-                self.send_header("Content-Length", str(len(text.encode())))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
 
 def score(row: list[Any]) -> float:
@@ -79,25 +34,20 @@ def scored(row: list[Any]) -> list[Any]:
     return [score(row), 1 - score(row)]
 
 
-def of_csv(model: Callable[[list[Any]], list[Any]]) -> Answers:
-    def answer(asked: Asked) -> tuple[int, str, str]:
+def of_csv(model: Callable[[list[Any]], list[Any]]) -> Callable[[Asked], Answer]:
+    def answer(asked: Asked) -> Answer:
         written = io.StringIO()
-        csv.writer(written, lineterminator="\n").writerows(model(row) for row in csv.reader(io.StringIO(asked.body)))
-        return 200, "text/csv; charset=utf-8", written.getvalue()
+        csv.writer(written, lineterminator="\n").writerows(model(row) for row in csv.reader(io.StringIO(asked.text)))
+        return Answer(written.getvalue(), "text/csv; charset=utf-8")
 
     return answer
 
 
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    made = StandIn()
-    monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", f"http://127.0.0.1:{made.server.server_port}")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "of-a-test")
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    with standing_in(of_csv(scored)) as made:
+        point_boto3_at(made, monkeypatch)
+        yield made
 
 
 @pytest.fixture
@@ -136,25 +86,25 @@ def test_an_endpoint_of_any_framework_is_explained(rows: Any, there: StandIn) ->
     assert rows.analysis["assay"]["attributions"]["surrogate"] is True  # each call costs a request
     assert {asked.path for asked in there.asked} == {"/endpoints/boxes-dev/invocations"}
     assert {(asked.content_type, asked.accept) for asked in there.asked} == {("text/csv", "text/csv")}
-    lines = {line for asked in there.asked for line in asked.body.split("\n")}
+    lines = {line for asked in there.asked for line in asked.text.split("\n")}
     assert '3,0,"blue, or so"' in lines  # as it stands in the data
 
 
-def of_lines(asked: Asked) -> tuple[int, str, str]:
-    records = [json.loads(line)["data"]["features"] for line in asked.body.split("\n")]
+def of_lines(asked: Asked) -> Answer:
+    records = [json.loads(line)["data"]["features"] for line in asked.text.split("\n")]
     lines = [json.dumps({"out": {"p": scored(features), "class": "x"}}) for features in records]
-    return 200, "application/jsonlines", "\n".join(lines)
+    return Answer("\n".join(lines), "application/jsonlines")
 
 
-def of_json(asked: Asked) -> tuple[int, str, str]:
-    content = json.loads(asked.body)
+def of_json(asked: Asked) -> Answer:
+    content = json.loads(asked.text)
     assert content["names"] == HEADERS[:3]
-    return 200, "application/json", json.dumps([{"p": scored(list(record.values()))} for record in content["rows"]])
+    return Answer(json.dumps([{"p": scored(list(record.values()))} for record in content["rows"]]))
 
 
-def one_by_one(asked: Asked) -> tuple[int, str, str]:
-    record = json.loads(asked.body)
-    return 200, "application/json", json.dumps({"p": scored([record["h"], record["w"], record["c"]])})
+def one_by_one(asked: Asked) -> Answer:
+    record = json.loads(asked.text)
+    return Answer(json.dumps({"p": scored([record["h"], record["w"], record["c"]])}))
 
 
 @pytest.mark.parametrize(
@@ -202,7 +152,7 @@ def one_by_one(asked: Asked) -> tuple[int, str, str]:
     ],
 )
 def test_every_shape_of_request_and_answer(
-    rows: Any, there: StandIn, predictor: dict[str, Any], answer: Answers, accept: str
+    rows: Any, there: StandIn, predictor: dict[str, Any], answer: Callable[[Asked], Answer], accept: str
 ) -> None:
     there.answer = answer
     assert rows.run(config(predictor=predictor)) == 0, rows.message
@@ -210,17 +160,16 @@ def test_every_shape_of_request_and_answer(
     asked = there.asked[-1]
     assert asked.accept == accept
     beside = predictor.get("custom_attributes"), predictor.get("target_model")
-    assert (asked.attributes, asked.target) == beside
+    assert (asked.custom_attributes, asked.target_model) == beside
 
 
 def test_json_lines_go_as_json_lines_where_nothing_else_is_said(rows: Any, there: StandIn) -> None:
     (rows.data / "data.csv").unlink()
     lines = [json.dumps({"features": row[:3], "label": row[3]}) for row in ROWS]
     (rows.data / "data.jsonl").write_text("\n".join(lines))
-    there.answer = lambda asked: (
-        200,
+    there.answer = lambda asked: Answer(
+        "\n".join(json.dumps(scored(json.loads(line)["features"])) for line in asked.text.split("\n")),
         "application/jsonlines",
-        "\n".join(json.dumps(scored(json.loads(line)["features"])) for line in asked.body.split("\n")),
     )
     asked = config(dataset_type="application/jsonlines", features="features", label="label")
     asked["predictor"] = {"endpoint_name": "boxes-dev"}
@@ -248,8 +197,10 @@ def test_a_label_that_is_none_of_the_headers_is_shown(rows: Any, there: StandIn)
     assert "answered label 'Cheap', which is none of predictor.label_headers (cheap, dear)" in rows.message
 
 
-OF_MODEL = json.dumps(
-    {"Message": "Received client error", "OriginalStatusCode": 400, "OriginalMessage": "what is red?"}
+OF_MODEL = Answer(
+    json.dumps({"Message": "Received client error", "OriginalStatusCode": 400, "OriginalMessage": "what is red?"}),
+    status=424,
+    headers=(("x-amzn-ErrorType", "ModelError"),),
 )
 """The model's own error, as SageMaker hands it on."""
 
@@ -303,13 +254,12 @@ def test_a_label_beside_the_scores_is_the_predicted_one(
 ) -> None:
     with (rows.data / "data.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows([*row[:3], "good" if row[3] else "bad"] for row in ROWS)
-    there.answer = lambda asked: (
-        200,
-        "application/jsonlines",
+    there.answer = lambda asked: Answer(
         "\n".join(
             json.dumps({"p": [0.8 - score(row), score(row)], "labels": beside(row)})
-            for row in csv.reader(io.StringIO(asked.body))
+            for row in csv.reader(io.StringIO(asked.text))
         ),
+        "application/jsonlines",
     )
     predictor = {"label": "labels", "probability": "p", "label_headers": None, "accept_type": "application/jsonlines"}
     asked = config(predictor=predictor, label_values_or_threshold=["good"], **BIAS)
@@ -338,11 +288,11 @@ def test_labels_that_are_words_are_those_of_the_data(rows: Any, there: StandIn) 
     [
         ({"probability": "p"}, of_lines, "nothing stands at predictor.probability 'p' in an object with 'out'"),
         ({"probability": 3}, of_csv(scored), "predictor.probability is column 3, answered were 2 columns"),
-        ({}, lambda _: (424, "application/json", OF_MODEL), "endpoint boxes-dev: 400: 'what is red?'"),
+        ({}, lambda _: OF_MODEL, "endpoint boxes-dev: 400: 'what is red?'"),
     ],
 )
 def test_what_is_wrong_with_an_answer_names_clarifys_keys(
-    rows: Any, there: StandIn, predictor: dict[str, Any], answer: Answers, says: str
+    rows: Any, there: StandIn, predictor: dict[str, Any], answer: Callable[[Asked], Answer], says: str
 ) -> None:
     lines = {"content_type": "application/jsonlines", "content_template": '{"data":{"features":$features}}'}
     there.answer = answer
@@ -431,7 +381,7 @@ def test_what_cannot_be_loaded_here_gets_a_shadow_endpoint(
     register(*files, **how)
     made: list[Any] = []
 
-    def look(asked: Asked) -> tuple[int, str, str]:
+    def look(asked: Asked) -> Answer:
         name = asked.path.split("/")[2]
         made.append(boto3.client("sagemaker").describe_endpoint_config(EndpointConfigName=name))
         return of_csv(scored)(asked)
@@ -454,7 +404,7 @@ def test_what_cannot_be_loaded_here_gets_a_shadow_endpoint(
 
 def test_a_shadow_endpoint_is_deleted_when_its_model_fails(notebook: Any, there: StandIn) -> None:
     register("xgboost-model")
-    there.answer = lambda _: (424, "application/json", OF_MODEL)
+    there.answer = lambda _: OF_MODEL
     assert notebook.run(config(predictor=BY_NAME)) == 1
     assert "what is red?" in notebook.message
     assert boto3.client("sagemaker").list_endpoints()["Endpoints"] == []

@@ -6,9 +6,8 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
 import boto3
 import numpy as np
@@ -23,6 +22,7 @@ from assay.policy import ModelOptions
 from model.endpoint import PATIENCE, Endpoint
 from model.payloads import AnswerFormat, RequestFormat, filled
 from model.shadow import Shadow, delete, shadow_endpoint
+from tests.standin import Answer, Asked, StandIn
 
 KEYS: dict[str, Any] = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
 STARS = {str(star): star - 1 for star in range(1, 6)}
@@ -30,71 +30,28 @@ REVIEWS: dict[str, NDArray[Any]] = {
     "review_body": np.array(['costs $features, "5" of them', "naïve\nsecond line", "ok"], dtype=object),
     "product_category": np.array(["Software", "Video, Games", "Software"], dtype=object),
 }
+LINES_TYPE = "application/jsonlines"
 LINES = ModelOptions(predictor="endpoint", content_type="application/jsonlines", predicted_label="predicted_label")
 
 
-class Asked(NamedTuple):
-    path: str
-    content_type: str
-    accept: str
-    body: str
-    beside: tuple[str | None, str | None] = (None, None)
-    """Custom attributes, and the model of a multi-model endpoint."""
-
-
-class Answer(NamedTuple):
-    body: str
-    content_type: str = "application/jsonlines"
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-Handler = Callable[[Asked], Answer]
-
-
-class StandIn:
-    """Answers as SageMaker's runtime does; keeps what it was asked."""
+class Runtime(StandIn):
+    """Lines of JSON by default."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Handler = lambda _: Answer("")
+        super().__init__(lambda _: Answer("", LINES_TYPE))
         self.slept: list[float] = []
-        outer = self
-
-        class Server(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                also = [self.headers[f"X-Amzn-SageMaker-{name}"] for name in ("Custom-Attributes", "Target-Model")]
-                asked = Asked(self.path, self.headers["Content-Type"], self.headers["Accept"], body, (also[0], also[1]))
-                outer.asked.append(asked)
-                answer = outer.answer(asked)
-                content = answer.body.encode()
-                self.send_response(answer.status)
-                for name, value in (("Content-Type", answer.content_type), *answer.headers):
-                    self.send_header(name, value)
-                self.send_header("Content-Length", str(len(content)))
-                self.end_headers()
-                self.wfile.write(content)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def endpoint(self, options: ModelOptions, labels: dict[str, int] | None = None, **how: Any) -> Endpoint:
         config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=how.pop("read_timeout", 5))
-        url = f"http://127.0.0.1:{self.server.server_port}"
-        client = boto3.client("sagemaker-runtime", endpoint_url=url, config=config, **KEYS)
+        client = boto3.client("sagemaker-runtime", endpoint_url=self.url, config=config, **KEYS)
         return Endpoint("reviews-dev", options, labels, client, **{"sleep": self.slept.append, **how})
 
 
 @pytest.fixture
-def there() -> Iterator[StandIn]:
-    made = StandIn()
+def there() -> Iterator[Runtime]:
+    made = Runtime()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def failing(status: int, code: str, text: str, original: int | None = None) -> Answer:
@@ -107,11 +64,11 @@ def failing(status: int, code: str, text: str, original: int | None = None) -> A
 
 def stars_of(asked: Asked) -> Answer:
     """The handler of a lab: a line a record, and only a label."""
-    records = [json.loads(line)["features"] for line in asked.body.split("\n")]
-    return Answer("\n".join(json.dumps({"predicted_label": 1 + len(text) % 5}) for text, _ in records))
+    records = [json.loads(line)["features"] for line in asked.text.split("\n")]
+    return Answer("\n".join(json.dumps({"predicted_label": 1 + len(text) % 5}) for text, _ in records), LINES_TYPE)
 
 
-def test_rows_go_as_they_stand_and_labels_come_back_as_one_hot_scores(there: StandIn) -> None:
+def test_rows_go_as_they_stand_and_labels_come_back_as_one_hot_scores(there: Runtime) -> None:
     there.answer = stars_of
     endpoint = there.endpoint(LINES, STARS)
     scores = endpoint.predict(REVIEWS)
@@ -122,10 +79,10 @@ def test_rows_go_as_they_stand_and_labels_come_back_as_one_hot_scores(there: Sta
     (asked,) = there.asked
     assert asked.path == "/endpoints/reviews-dev/invocations"
     assert asked.content_type == asked.accept == "application/jsonlines"
-    assert json.loads(asked.body.split("\n")[1]) == {"features": ["naïve\nsecond line", "Video, Games"]}
+    assert json.loads(asked.text.split("\n")[1]) == {"features": ["naïve\nsecond line", "Video, Games"]}
 
 
-def test_the_order_is_kept_however_many_requests_are_under_way(there: StandIn) -> None:
+def test_the_order_is_kept_however_many_requests_are_under_way(there: Runtime) -> None:
     under_way, most = 0, 0
     lock = threading.Lock()
 
@@ -134,7 +91,7 @@ def test_the_order_is_kept_however_many_requests_are_under_way(there: StandIn) -
         with lock:
             under_way += 1
             most = max(most, under_way)
-        numbers = [int(line) for line in asked.body.split("\n")]
+        numbers = [int(line) for line in asked.text.split("\n")]
         time.sleep(0.1 if 0 in numbers else 0.02)
         with lock:
             under_way -= 1
@@ -144,17 +101,17 @@ def test_the_order_is_kept_however_many_requests_are_under_way(there: StandIn) -
     rows = np.arange(50.0)
     scores = there.endpoint(ModelOptions(predictor="endpoint"), max_records=7).predict({"x": rows})
     assert scores[:, 0].tolist() == (rows / 100).tolist()
-    assert [len(asked.body.split("\n")) for asked in there.asked].count(7) == 7
+    assert [len(asked.text.split("\n")) for asked in there.asked].count(7) == 7
     assert 2 <= most <= 4
 
 
-def test_requests_stay_below_the_limit_of_the_body(there: StandIn) -> None:
+def test_requests_stay_below_the_limit_of_the_body(there: Runtime) -> None:
     there.answer = stars_of
     rows = {"text": np.array(["é" * n for n in (10, 80, 30, 200, 5, 5, 5)], dtype=object)}
     there.endpoint(
         LINES.model_copy(update={"content_template": '{"features":[$features,0]}'}), STARS, body_limit=150
     ).predict({**rows})
-    sizes = [len(asked.body.encode()) for asked in there.asked]
+    sizes = [len(asked.content) for asked in there.asked]
     alone = len('{"features":[[""],0]}')
     assert sorted(size for size in sizes if size > 150) == [alone + 160, alone + 400]  # rows by themselves
     assert len(sizes) < 7
@@ -204,12 +161,15 @@ def test_bodies(options: dict[str, Any], n: int, expected: bytes) -> None:
     assert form.body([record] * n, names) == expected
 
 
-def test_what_the_endpoint_is_told_beside_the_rows(there: StandIn) -> None:
+def test_what_the_endpoint_is_told_beside_the_rows(there: Runtime) -> None:
     there.answer = lambda asked: Answer("1", "text/csv")
     there.endpoint(ModelOptions(predictor="endpoint")).predict({"x": np.ones(1)})
     options = ModelOptions(predictor="endpoint", custom_attributes="id=7", target_model="b.tar.gz")
     there.endpoint(options).predict({"x": np.ones(1)})
-    assert [asked.beside for asked in there.asked] == [(None, None), ("id=7", "b.tar.gz")]
+    assert [(asked.custom_attributes, asked.target_model) for asked in there.asked] == [
+        (None, None),
+        ("id=7", "b.tar.gz"),
+    ]
 
 
 def test_what_a_row_holds_is_no_template() -> None:
@@ -220,8 +180,8 @@ def test_what_a_row_holds_is_no_template() -> None:
         filled('{"a":"${z}"}', ("x", "y"), (1, 2))
 
 
-def test_a_template_for_one_record_takes_one_a_request(there: StandIn) -> None:
-    there.answer = lambda asked: Answer(json.dumps({"y": json.loads(asked.body)["row"][0] * 2}), "application/json")
+def test_a_template_for_one_record_takes_one_a_request(there: Runtime) -> None:
+    there.answer = lambda asked: Answer(json.dumps({"y": json.loads(asked.text)["row"][0] * 2}), "application/json")
     options = ModelOptions(
         predictor="endpoint", content_type="application/json", content_template='{"row":$record}', probability="y"
     )
@@ -282,8 +242,8 @@ def test_an_answer_that_does_not_fit_is_shown(
         form.scores(body.encode(), content_type, n)
 
 
-def test_a_label_that_nobody_knows_is_named_with_the_endpoint(there: StandIn) -> None:
-    there.answer = lambda _: Answer('{"predicted_label": 6}')
+def test_a_label_that_nobody_knows_is_named_with_the_endpoint(there: Runtime) -> None:
+    there.answer = lambda _: Answer('{"predicted_label": 6}', LINES_TYPE)
     with pytest.raises(BadModel, match=r"endpoint reviews-dev: answered label 6, which is none of data.labels \(1, 2,"):
         there.endpoint(LINES, STARS).predict({"text": np.array(["x"], dtype=object)})
 
@@ -298,7 +258,7 @@ def test_a_label_that_nobody_knows_is_named_with_the_endpoint(there: StandIn) ->
     ],
     ids=["throttled", "not ready", "unavailable", "model 500"],
 )
-def test_what_passes_is_asked_again(there: StandIn, first: Answer) -> None:
+def test_what_passes_is_asked_again(there: Runtime, first: Answer) -> None:
     answers = [first, first]
     there.answer = lambda asked: answers.pop() if answers else stars_of(asked)
     assert there.endpoint(LINES, STARS).predict(REVIEWS).shape == (3, 5)
@@ -306,7 +266,7 @@ def test_what_passes_is_asked_again(there: StandIn, first: Answer) -> None:
     assert len(set(there.slept)) == 2  # with jitter
 
 
-def test_what_does_not_pass_ends_with_the_models_own_words(there: StandIn) -> None:
+def test_what_does_not_pass_ends_with_the_models_own_words(there: Runtime) -> None:
     there.answer = lambda _: failing(424, "ModelError", "KeyError: 'features'\n" + "x" * 400, original=400)
     with pytest.raises(BadModel, match=r"^endpoint reviews-dev: 400: \"KeyError: 'features' x{279}\"$"):
         there.endpoint(LINES, STARS).predict(REVIEWS)
@@ -321,9 +281,9 @@ def test_what_does_not_pass_ends_with_the_models_own_words(there: StandIn) -> No
         there.endpoint(LINES, STARS).predict(REVIEWS)
 
 
-def test_where_one_request_fails_for_good_the_others_do_not_go_on_trying(there: StandIn) -> None:
+def test_where_one_request_fails_for_good_the_others_do_not_go_on_trying(there: Runtime) -> None:
     def answer(asked: Asked) -> Answer:
-        if asked.body == "0":
+        if asked.text == "0":
             time.sleep(0.1)
             return failing(424, "ModelError", "no zero", original=400)
         return failing(503, "ServiceUnavailable", "try again")
@@ -343,18 +303,18 @@ def test_where_one_request_fails_for_good_the_others_do_not_go_on_trying(there: 
     ],
     ids=["too large", "too slow"],
 )
-def test_a_request_that_is_too_much_is_halved(there: StandIn, refusal: Answer) -> None:
-    there.answer = lambda asked: refusal if asked.body.count("\n") else stars_of(asked)
+def test_a_request_that_is_too_much_is_halved(there: Runtime, refusal: Answer) -> None:
+    there.answer = lambda asked: refusal if asked.text.count("\n") else stars_of(asked)
     assert there.endpoint(LINES, STARS).predict(REVIEWS).argmax(axis=1).tolist() == [
         len(text) % 5 for text in REVIEWS["review_body"]
     ]
-    assert sorted(asked.body.count("\n") for asked in there.asked) == [0, 0, 0, 1, 2]
+    assert sorted(asked.text.count("\n") for asked in there.asked) == [0, 0, 0, 1, 2]
     there.answer = lambda _: refusal
     with pytest.raises((BadModel, JobFailed), match=r"endpoint reviews-dev: (413|424)"):
         there.endpoint(LINES, STARS).predict({"text": np.array(["x"], dtype=object)})
 
 
-def test_silence_is_halved_and_then_told(there: StandIn) -> None:
+def test_silence_is_halved_and_then_told(there: Runtime) -> None:
     def late(asked: Asked) -> Answer:
         time.sleep(0.3)
         return stars_of(asked)
@@ -364,7 +324,7 @@ def test_silence_is_halved_and_then_told(there: StandIn) -> None:
         there.endpoint(LINES, STARS, read_timeout=0.05).predict({"text": np.array(["x", "y"], dtype=object)})
 
 
-def test_who_may_not_ask_and_who_is_not_there(there: StandIn) -> None:
+def test_who_may_not_ask_and_who_is_not_there(there: Runtime) -> None:
     there.answer = lambda _: failing(403, "AccessDeniedException", "User: x is not authorized to perform: sagemaker:I")
     with pytest.raises(BadSettings, match=r"may not sagemaker:InvokeEndpoint on it; .* EndpointArns"):
         there.endpoint(LINES, STARS).predict(REVIEWS)
@@ -373,7 +333,7 @@ def test_who_may_not_ask_and_who_is_not_there(there: StandIn) -> None:
         there.endpoint(LINES, STARS).predict(REVIEWS)
 
 
-def test_no_rows_ask_nobody(there: StandIn) -> None:
+def test_no_rows_ask_nobody(there: Runtime) -> None:
     assert there.endpoint(LINES, STARS).predict({"x": np.array([])}).shape == (0, 1)
     assert there.asked == []
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, NamedTuple
+from typing import Any
 
 import boto3
 import numpy as np
@@ -19,44 +17,24 @@ from assay.errors import BadData, BadModel, BadPolicy
 from assay.policy import ModelOptions, Preprocessing
 from model.endpoint import Body
 from model.picture_endpoint import PictureEndpoint, detections_of
+from tests.standin import Answer, Asked, StandIn
 
 SEEN: dict[str, Any] = {"predictor": "endpoint"}
 
 
-class Asked(NamedTuple):
-    content: bytes
-    content_type: str
-    accept: str
-
-
-class StandIn:
-    """Answers JSON, and keeps what it was asked."""
+class Runtime(StandIn):
+    """Answers what `says` says, as JSON; of what is too much keeps nothing."""
 
     def __init__(self) -> None:
-        self.asked: list[Asked] = []
-        self.answer: Callable[[Asked], Any] = lambda _: [0.25, 0.75]
+        super().__init__(self._answer)
+        self.says: Callable[[Asked], Any] = lambda _: [0.25, 0.75]
         self.most = 10_000_000
-        outer = self
 
-        class Server(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                content = self.rfile.read(int(self.headers["Content-Length"]))
-                asked = Asked(content, self.headers["Content-Type"], self.headers["Accept"])
-                too_much = len(content) > outer.most
-                if not too_much:
-                    outer.asked.append(asked)
-                answer = json.dumps({} if too_much else outer.answer(asked)).encode()
-                self.send_response(413 if too_much else 200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
+    def _answer(self, asked: Asked) -> Answer:
+        if len(asked.content) > self.most:
+            self.asked.remove(asked)
+            return Answer("{}", status=413)
+        return Answer(json.dumps(self.says(asked)))
 
     def endpoint(
         self,
@@ -66,17 +44,16 @@ class StandIn:
         **how: Any,
     ) -> PictureEndpoint:
         keys: dict[str, Any] = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
-        client = boto3.client("sagemaker-runtime", endpoint_url=f"http://127.0.0.1:{self.server.server_port}", **keys)
+        client = boto3.client("sagemaker-runtime", endpoint_url=self.url, **keys)
         asked = ModelOptions.model_validate(SEEN | (options or {}))
         return PictureEndpoint("birds", asked, labels, preprocessing, client, **how)
 
 
 @pytest.fixture
-def there() -> Iterator[StandIn]:
-    made = StandIn()
+def there() -> Iterator[Runtime]:
+    made = Runtime()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.close()
 
 
 def grey(level: int, size: tuple[int, int] = (6, 4)) -> Image.Image:
@@ -94,9 +71,9 @@ def level(asked: Asked) -> float:
     return float(np.asarray(Image.open(io.BytesIO(asked.content))).mean())
 
 
-def test_each_picture_goes_alone_as_its_file_stands_and_the_order_is_kept(there: StandIn) -> None:
+def test_each_picture_goes_alone_as_its_file_stands_and_the_order_is_kept(there: Runtime) -> None:
     files = [as_file(grey(10 * number), "PNG" if number % 2 else "JPEG", optimize=True) for number in range(8)]
-    there.answer = lambda asked: {"predictions": [[level(asked), 1.0]]}
+    there.says = lambda asked: {"predictions": [[level(asked), 1.0]]}
     endpoint = there.endpoint()
     scores = endpoint.predict([endpoint.prepare(grey(0), content) for content in files])
     assert scores == pytest.approx(np.array([[10 * number, 1] for number in range(8)]), abs=2)
@@ -119,7 +96,7 @@ def test_each_picture_goes_alone_as_its_file_stands_and_the_order_is_kept(there:
     ],
 )
 def test_another_kind_of_file_is_encoded_anew(
-    there: StandIn, content_type: str | None, file: str, sent_as: str
+    there: Runtime, content_type: str | None, file: str, sent_as: str
 ) -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8))
     content = as_file(picture, file)
@@ -135,7 +112,7 @@ def test_another_kind_of_file_is_encoded_anew(
         assert np.array_equal(np.asarray(sent.convert("RGB")), np.asarray(picture))
 
 
-def test_a_picture_without_a_file_is_sent_without_loss(there: StandIn) -> None:
+def test_a_picture_without_a_file_is_sent_without_loss(there: Runtime) -> None:
     masked = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
     endpoint = there.endpoint()
     endpoint.predict([endpoint.prepare(masked)])
@@ -143,14 +120,14 @@ def test_a_picture_without_a_file_is_sent_without_loss(there: StandIn) -> None:
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(asked.content))), masked)
 
 
-def test_arrays_go_together_as_the_preprocessing_makes_them(there: StandIn) -> None:
+def test_arrays_go_together_as_the_preprocessing_makes_them(there: Runtime) -> None:
     def means(asked: Asked) -> Any:
         batch: NDArray[Any] = np.load(io.BytesIO(asked.content), allow_pickle=False)
         sizes.append((batch.shape, str(batch.dtype)))
         return batch.astype(float).mean(axis=(1, 2, 3)).tolist()
 
     sizes: list[tuple[tuple[int, ...], str]] = []
-    there.answer = means
+    there.says = means
     arrays = {"content_type": "application/x-npy"}
     endpoint = there.endpoint(arrays, preprocessing=Preprocessing(size=(3, 2)), body_limit=40)
     scores = endpoint.predict([endpoint.prepare(grey(10 * number)) for number in range(5)])
@@ -164,30 +141,30 @@ def test_arrays_go_together_as_the_preprocessing_makes_them(there: StandIn) -> N
         there.endpoint(arrays)
 
 
-def test_arrays_that_are_too_much_for_the_endpoint_are_halved(there: StandIn) -> None:
+def test_arrays_that_are_too_much_for_the_endpoint_are_halved(there: Runtime) -> None:
     there.most = 200  # an array's header is 128 bytes
-    there.answer = lambda asked: np.load(io.BytesIO(asked.content))[:, 0, 0, 0].tolist()
+    there.says = lambda asked: np.load(io.BytesIO(asked.content))[:, 0, 0, 0].tolist()
     endpoint = there.endpoint({"content_type": "application/x-npy"}, preprocessing=Preprocessing(size=(3, 2)))
     scores = endpoint.predict([endpoint.prepare(grey(number)) for number in range(10)])
     assert scores[:, 0].tolist() == list(range(10))
     assert max(len(asked.content) for asked in there.asked) <= 200
 
 
-def test_a_label_alone_becomes_a_score_of_one(there: StandIn) -> None:
-    there.answer = lambda asked: {"predicted_label": "jay"}
+def test_a_label_alone_becomes_a_score_of_one(there: Runtime) -> None:
+    there.says = lambda asked: {"predicted_label": "jay"}
     endpoint = there.endpoint({"predicted_label": "predicted_label"}, {"crow": 0, "jay": 1, "owl": 2})
     assert endpoint.labels_only
     assert endpoint.predict([endpoint.prepare(grey(0))] * 2).tolist() == [[0, 1, 0]] * 2
 
 
-def test_what_is_too_large_for_a_request_is_named(there: StandIn) -> None:
+def test_what_is_too_large_for_a_request_is_named(there: Runtime) -> None:
     endpoint = there.endpoint(body_limit=50)
     with pytest.raises(BadData, match=r"^big\.png: [\d,]+ bytes, an endpoint takes requests of at most 50$"):
         endpoint.prepare(grey(0, (99, 99)), b"", "big.png")
     assert not there.asked
 
 
-def test_how_rows_are_sent_is_not_how_pictures_are(there: StandIn) -> None:
+def test_how_rows_are_sent_is_not_how_pictures_are(there: Runtime) -> None:
     with pytest.raises(BadPolicy, match=r"model\.content_type is text/csv, which rows are sent as; pictures are"):
         there.endpoint({"content_type": "text/csv"})
 
@@ -220,11 +197,11 @@ def test_what_is_no_detection_says_what_was_expected(answer: Any) -> None:
         detections_of(answer)
 
 
-def test_each_picture_is_looked_into_alone_and_the_order_is_kept(there: StandIn) -> None:
-    there.answer = lambda asked: {"out": {"boxes": [[0, 0.5, 0, 0, 1, 1]] * round(level(asked))}}
+def test_each_picture_is_looked_into_alone_and_the_order_is_kept(there: Runtime) -> None:
+    there.says = lambda asked: {"out": {"boxes": [[0, 0.5, 0, 0, 1, 1]] * round(level(asked))}}
     endpoint = there.endpoint({"probability": "out.boxes"})
     found = endpoint.find([endpoint.prepare(grey(number)) for number in (3, 0, 1, 2)])
     assert [len(one) for one in found] == [3, 0, 1, 2]
-    there.answer = lambda asked: {"other": 1}
+    there.says = lambda asked: {"other": 1}
     with pytest.raises(BadModel, match=r"endpoint birds: nothing stands at model\.probability 'out\.boxes' in an obj"):
         endpoint.find([Body(b"x", "image/png")])
