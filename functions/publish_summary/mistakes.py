@@ -1,0 +1,52 @@
+"""The mistakes that were explained, each with what the champion said of the same sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from assay.evaluation import ExplainSample
+from assay.summary import Mistake, OfChampion
+from publish_summary.evidence import Evidence, Explained
+
+MOST_REASONS = 5
+"""Features that are named for one mistake."""
+
+
+def mistakes(evidence: Evidence) -> Iterator[Mistake]:
+    """The chosen samples that were predicted wrongly; in a regression all chosen ones."""
+    report, explained, champion = evidence.report, evidence.explained, evidence.champion_explained
+    if report is None or explained is None:
+        return
+    theirs = {} if champion is None else {sample.fingerprint: sample for sample in champion.samples.samples}
+    for sample in explained.samples.samples:
+        if "chosen" not in sample.sample or sample.true is None or sample.predicted is None:
+            continue
+        if report.task != "tabular_regression" and sample.true == sample.predicted:
+            continue
+        same = None if sample.fingerprint is None else theirs.get(sample.fingerprint)
+        yield Mistake(
+            id=sample.id,
+            true=sample.true,
+            predicted=sample.predicted,
+            score=sample.score,
+            reason=sample.reason,
+            heat_maps=explained.heat_maps(sample),
+            attributions=first(explained.attributions(sample)),
+            texts=explained.texts(sample),
+            champion=None if champion is None or same is None else of_champion(champion, same),
+        )
+
+
+def of_champion(explained: Explained, sample: ExplainSample) -> OfChampion | None:
+    if sample.predicted is None:
+        return None
+    return OfChampion(
+        predicted=sample.predicted,
+        score=sample.score,
+        heat_maps=explained.heat_maps(sample),
+        attributions=first(explained.attributions(sample)),
+    )
+
+
+def first(attributions: dict[str, float]) -> dict[str, float]:
+    return dict(list(attributions.items())[:MOST_REASONS])
