@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from assay.evaluation import EvaluationReport
 from assay.names import Stage
 from assay.run import Champion
 from assay.summary import JobTime, Summary
@@ -13,13 +12,13 @@ from assay_aws.jobs import DescribedJob
 from publish_summary.changes import comparison, findings
 from publish_summary.costs import NO_PRICES, Prices, costs
 from publish_summary.evidence import Evidence
+from publish_summary.explanation import explanation
 from publish_summary.headline import headline
-from publish_summary.importance import global_importance
 from publish_summary.mending import commands_that_mend
 from publish_summary.mistakes import mistakes
 from publish_summary.slices import slices
 
-MOST_MISTAKES = 100
+MOST_MISTAKES = 200
 
 
 def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
@@ -53,6 +52,9 @@ def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
                 "slices": () if run.policy is None else tuple(slices(report, run.policy)),
                 "findings": (*report.findings, *findings(evidence)),
                 "rows": report.data.rows,
+                "model_facts": report.model,
+                "data": report.data,
+                "speed": report.speed,
                 "mistakes": tuple(mistakes(evidence))[:MOST_MISTAKES],
                 **explanation(evidence, report),
             }
@@ -60,26 +62,10 @@ def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
     return summary.model_copy(update={"headline": headline(summary)})
 
 
-def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, object]:
-    """The summary's fields on the explanation."""
-    if report.explain is None:
-        return {"explanation": "not asked"}
-    if evidence.explanation_failure is not None:
-        return {"explanation": "failed", "explanation_failure": evidence.explanation_failure.message}
-    explained = evidence.explained
-    analysis, values = (None, None) if explained is None else (explained.analysis, explained.values)
-    return {
-        "explanation": "done",
-        "max_additivity_gap": None if analysis is None or analysis.assay is None else analysis.assay.max_additivity_gap,
-        "importance": ()
-        if explained is None or values is None
-        else global_importance(values, explained.samples.samples),
-    }
-
-
 def job_time(stage: Stage, job: DescribedJob) -> JobTime:
     return JobTime(
         name=job.name,
+        arn=job.arn,
         stage=stage,
         status=job.status,
         instance_type=job.instance_type,

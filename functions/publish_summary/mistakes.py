@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from assay.evaluation import ExplainSample
+from assay.evaluation import EvaluationReport, ExplainSample
 from assay.summary import Mistake, OfChampion
 from publish_summary.evidence import Evidence, Explained
 
@@ -13,13 +13,19 @@ MOST_REASONS = 5
 
 
 def mistakes(evidence: Evidence) -> Iterator[Mistake]:
-    """The chosen samples that were predicted wrongly; in a regression all chosen ones."""
+    """The explained samples that the champion has right and this model has not, then the chosen ones that it has wrong.
+
+    In a regression all chosen ones.
+    """
     report, explained, champion = evidence.report, evidence.explained, evidence.champion_explained
     if report is None or explained is None:
         return
     theirs = {} if champion is None else {sample.fingerprint: sample for sample in champion.samples.samples}
-    for sample in explained.samples.samples:
-        if "chosen" not in sample.sample or sample.true is None or sample.predicted is None:
+    broken = broken_samples(report)
+    for sample in sorted(explained.samples.samples, key=lambda sample: sample.id not in broken):
+        if sample.true is None or sample.predicted is None:
+            continue
+        if "chosen" not in sample.sample and sample.id not in broken:
             continue
         if report.task != "tabular_regression" and sample.true == sample.predicted:
             continue
@@ -29,12 +35,21 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
             true=sample.true,
             predicted=sample.predicted,
             score=sample.score,
-            reason=sample.reason,
+            reason=sample.reason
+            if "chosen" in sample.sample
+            else f"mistake: {sample.true} taken for {sample.predicted}",
             heat_maps=explained.heat_maps(sample),
             attributions=first(explained.attributions(sample)),
             texts=explained.texts(sample),
+            broken=sample.id in broken,
             champion=None if champion is None or same is None else of_champion(champion, same),
         )
+
+
+def broken_samples(report: EvaluationReport) -> frozenset[str]:
+    """The ids of those that the champion has right and this model has not, as far as the report names them."""
+    flips = () if report.comparison is None else report.comparison.flips
+    return frozenset(flip.id for flip in flips if flip.predicted != flip.true)
 
 
 def of_champion(explained: Explained, sample: ExplainSample) -> OfChampion | None:

@@ -14,9 +14,28 @@ class LabelShap(Foreign):
     """A feature that is text → its tokens, sentences or paragraphs of most weight."""
 
 
+class FeatureDependence(Foreign):
+    """Of one feature; with `error`, why there is none."""
+
+    feature_name: str = ""
+    feature_values: tuple[float | str | None, ...] = ()
+    data_distribution: tuple[float, ...] = ()
+    """The share of the rows at each value."""
+    model_predictions: tuple[tuple[float, ...], ...] = ()
+    """(labels, values)"""
+    label_headers: tuple[str, ...] = ()
+    error: str | None = None
+
+
 class Explanations(Foreign):
     kernel_shap: dict[str, LabelShap] = {}
+    pdp: tuple[FeatureDependence, ...] = ()
     error: str | None = None
+
+
+SHAP_FOLDER = "explanations_shap/"
+THUMBNAILS = "assay/thumbnails/"
+"""Ours alone, beside SHAP_FOLDER: each of its pictures small, under the same name, for pages that show many."""
 
 
 class ImageExplanation(Foreign):

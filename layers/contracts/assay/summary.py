@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from assay.base import Record
-from assay.evaluation import Finding, Flip, Metric, Slice
+from assay.evaluation import DataFacts, Finding, Flip, Metric, ModelFacts, Slice, Speed
 from assay.events import Upload
 from assay.failure import Failure
 from assay.names import Stage
@@ -18,6 +18,8 @@ class JobTime(Record):
     """A job as SageMaker describes it."""
 
     name: str
+    arn: str = ""
+    """By which its console page is found."""
     stage: Stage
     status: str
     instance_type: str
@@ -124,6 +126,8 @@ class Mistake(Record):
     """Rows: what moved the predicted output most, the largest first."""
     texts: dict[str, tuple[Passage, ...]] = {}
     """Rows: the beginning of each feature that is a text; `attributions` has the sum of all its passages."""
+    broken: bool = False
+    """The champion has it right."""
     champion: OfChampion | None = None
     """None: it explained other samples, or nothing."""
 
@@ -133,6 +137,62 @@ class Importance(Record):
 
     label: str
     features: dict[str, float]
+
+
+class DependenceCurve(Record):
+    """What the model answers for one label, on average, by the values of a feature."""
+
+    label: str
+    scores: tuple[float, ...]
+
+
+class PartialDependence(Record):
+    """The mean score over all explained rows when all of them had the same value of a feature."""
+
+    feature: str
+    values: tuple[float | str, ...] = ()
+    """Numbers in order, or categories."""
+    shares: tuple[float, ...] = ()
+    """Of the rows, at each value."""
+    curves: tuple[DependenceCurve, ...] = ()
+    """Of the first labels."""
+    error: str | None = None
+    """Why there are none."""
+
+
+class FaithfulnessAreas(Record):
+    """Pictures: whether what heat maps mark is what counts; areas under the mean curves of the score."""
+
+    explained: int
+    """Of how many pictures, in detection objects."""
+    deletion: float
+    """While what speaks most for the score is taken away: small is good."""
+    insertion: float
+    """While it is shown on the baseline: large is good, and larger than `random`."""
+    random: float
+    """While segments are shown in an order by chance."""
+
+
+class Certainty(Record):
+    """How sure the explanations are, beside how well they add up: `max_additivity_gap`."""
+
+    explained: int | None = None
+    """Samples."""
+    failed: int = 0
+    model_calls: int | None = None
+    exact: bool | None = None
+    """Rows: no value is an estimate; None: not told."""
+    half_width: float | None = None
+    """Rows: how far the widest 95 % interval of an attribution reaches to either side."""
+    rank_correlations: dict[str, float] = {}
+    """Rows: label → how alike two halves of the rows rank the features, 1 the same."""
+    left_out: int = 0
+    """Rows that the time budget was too short for; those explained were drawn by chance."""
+    left_out_rows: tuple[str, ...] = ()
+    """The first of them."""
+    surrogate: bool = False
+    """A regression foresaw part of the answers, which makes estimates surer and leaves their expectation as it is."""
+    faithfulness: FaithfulnessAreas | None = None
 
 
 class Summary(Record):
@@ -166,10 +226,16 @@ class Summary(Record):
     """The run that was champion when this one started."""
     findings: tuple[Finding, ...] = ()
     rows: int | None = None
+    model_facts: ModelFacts | None = None
+    data: DataFacts | None = None
+    speed: Speed | None = None
     explanation: Literal["done", "failed", "not asked", "not reached"] = "not reached"
     explanation_failure: str | None = None
     max_additivity_gap: float | None = None
+    certainty: Certainty | None = None
+    """None: nothing was explained, or by another engine than ours."""
     importance: tuple[Importance, ...] = ()
+    dependence: tuple[PartialDependence, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     jobs: tuple[JobTime, ...] = ()
     costs: Costs | None = None
