@@ -21,6 +21,7 @@ What it writes:
     assay/standard_errors.csv, lower.csv, upper.csv rows: how sure each number of out.csv is, and its 95 % interval
     assay/rows.csv                                  rows: whether each was explained; its scores, calls, additivity gap
     explanations_shap/shap_<stem>_<label>.jpeg      pictures: segments left, heat map right; blue for, red against
+    assay/thumbnails/shap_<stem>_<label>.webp       the same small, for pages that show many
     explanations_shap/shap_<stem>.json, .npy        their numbers: segments, attributions, predictions, additivity gap
 
 The model runs in the job's own process: no endpoint is made. A mistake in the configuration or the data is found

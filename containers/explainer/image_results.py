@@ -11,12 +11,16 @@ from typing import IO, Any
 import numpy as np
 from PIL import Image
 
+from assay.explanation import thumbnail_of
 from explainer.faithfulness import Curves, area
 from explainer.heatmap import draw_heat_map, draw_objects
 from explainer.masking import Pixels, Segments
 from explainer.objects import DetectedObject
 from explainer.picture_files import PictureFile
 from explainer.shapley import Explanation
+
+THUMBNAIL_SIZE = (480, 480)
+"""Of a photo's heat map 14 KB on average, as JPEG 23 KB: a page carries hundreds."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,12 @@ def _as_json(one: DetectedObject, part: tuple[slice, slice]) -> dict[str, Any]:
 
 
 def _save(path: Path, drawn: Image.Image) -> None:
+    """The picture, and its thumbnail."""
     _whole(path, lambda file: drawn.save(file, "JPEG", quality=92, subsampling=0))
+    small = Path(thumbnail_of(path.as_posix()))
+    small.parent.mkdir(parents=True, exist_ok=True)
+    drawn.thumbnail(THUMBNAIL_SIZE)
+    _whole(small, lambda file: drawn.save(file, "WEBP", quality=75))
 
 
 def _save_array(path: Path, array: Any) -> None:

@@ -15,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from assay.explanation import thumbnail_of
 from explainer.analysis_config import refused_by_aws
 from explainer.faithfulness import SHARES, area, curves
 from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
@@ -120,6 +121,17 @@ def test_the_heat_map_is_blue_where_the_model_found_the_label_and_pale_elsewhere
     blueness = right[..., 2] - right[..., 0]
     assert blueness[20:140, 20:140].min() > 60
     assert np.abs(blueness[180:300, 180:300]).max() < 25
+
+
+def test_each_heat_map_has_a_thumbnail_that_a_page_can_carry_by_the_hundred(pictures: Any) -> None:
+    assert pictures.run(config()) == 0
+    full = Path(pictures.output, "explanations_shap/shap_four_bright.jpeg")
+    small = Path(thumbnail_of(str(full)))
+    assert small == Path(pictures.output, "assay/thumbnails/shap_four_bright.webp")
+    with Image.open(small) as thumbnail, Image.open(full) as picture:
+        assert (thumbnail.format, max(thumbnail.size)) == ("WEBP", 480)
+        assert thumbnail.width / thumbnail.height == pytest.approx(picture.width / picture.height, rel=0.01)
+    assert small.stat().st_size < full.stat().st_size / 3
 
 
 def test_analysis_json_lists_the_pictures_under_assay(pictures: Any) -> None:

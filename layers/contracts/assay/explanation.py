@@ -35,7 +35,13 @@ class Explanations(Foreign):
 
 SHAP_FOLDER = "explanations_shap/"
 THUMBNAILS = "assay/thumbnails/"
-"""Ours alone, beside SHAP_FOLDER: each of its pictures small, under the same name, for pages that show many."""
+"""Ours alone, beside SHAP_FOLDER: each of its pictures small, for pages that show many."""
+
+
+def thumbnail_of(picture: str) -> str:
+    """`…/explanations_shap/a.jpeg` → `…/assay/thumbnails/a.webp`: an address below the same folder."""
+    folder, _, name = picture.rpartition(SHAP_FOLDER)
+    return folder + THUMBNAILS + name.removesuffix(".jpeg") + ".webp"
 
 
 class ImageExplanation(Foreign):
