@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from explainer.masking import Ask, Masked, PictureGame, Pixels, Sampling, superp
 from explainer.objects import WHOLE, DetectedObject, choose_objects, matched_scores, only_within, surroundings
 from explainer.outputs import explained_outputs, output_names
 from explainer.picture_files import PictureFile, ResultNames
+from explainer.picture_predictor import ServedPictures, is_detection
 from explainer.request import Request, unexplainable
 from explainer.shapley import Explanation, default_samples, logit
 from model.detector import Detector
@@ -69,14 +70,17 @@ PROBE = 8
 
 
 def picture_explainer(
-    request: Request, model: Model, folder: Path, baseline: ImageBaseline, pictures: int, threads: ThreadPoolExecutor
+    request: Request,
+    asked: tuple[Model, Path] | ServedPictures,
+    baseline: ImageBaseline,
+    pictures: int,
+    threads: ThreadPoolExecutor,
 ) -> PictureExplainer:
     """The one for what `image_config.model_type` says.
 
     Args:
         request: the job.
-        model: as it was loaded.
-        folder: of its archive.
+        asked: the model as it was loaded, and the folder of its archive; or its endpoint.
         baseline: what absent segments show.
         pictures: how many there are; with their size it decides whether a faster runtime is looked for.
         threads: those that ask the model.
@@ -85,12 +89,18 @@ def picture_explainer(
         BadModel, BadPolicy: the model is none of this type.
     """
     shap = request.shap
+    detection = is_detection(request)
     sampling = Sampling(shap.num_samples, shap.seed, logit if shap.use_logit else None, shap.surrogate, threads)
     parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling)
+    if isinstance(asked, ServedPictures):
+        parts = replace(parts, sampling=replace(sampling, pieces=asked.pieces))
+        return Objects(parts, asked) if detection else Classes(parts, asked, asked.preprocessor, pictures)
+    model, folder = asked
     preprocessing = request.preprocessing(folder)
-    if parts.settings.model_type == "OBJECT_DETECTION":
+    if detection:
         return Objects(parts, Detector(model, preprocessing))
-    return Classes(parts, model, ImagePreprocessor(preprocessing, model.inputs[0]), pictures)
+    preprocessor = ImagePreprocessor(preprocessing, model.inputs[0])
+    return Classes(parts, model, lambda _height, _width: preprocessor, pictures)
 
 
 @dataclass(frozen=True)
@@ -112,14 +122,21 @@ class _Parts:
 class Classes:
     """A classifier: every class of one forward pass is explained, the predicted and the true one are drawn."""
 
-    def __init__(self, parts: _Parts, model: Model, preprocessor: ImagePreprocessor, pictures: int) -> None:
+    def __init__(
+        self,
+        parts: _Parts,
+        model: Model | ServedPictures,
+        preprocessor: Callable[[int, int], ImagePreprocessor],
+        pictures: int,
+    ) -> None:
         self._parts, self._model, self._preprocessor, self._pictures = parts, model, preprocessor, pictures
         self._ask: Ask | None = None
         self._labels: Sequence[str] = ()
         self._names: ResultNames | None = None
 
     def show(self, file: PictureFile) -> Shown:
-        return self._parts.show(file, file.read(), self._preprocessor)
+        pixels = file.read()
+        return self._parts.show(file, pixels, self._preprocessor(*pixels.shape[:2]))
 
     def explain(self, shown: Shown, true: str | None) -> ExplainedPicture:
         if self._ask is None:
@@ -145,7 +162,8 @@ class Classes:
         """With the first picture it is known which runtime is asked, how many outputs there are, and their names."""
         request, model = self._parts.request, self._model
         coalitions = request.shap.num_samples or default_samples(first.players)
-        if self._pictures * coalitions * first.segments.size >= WORTH_PIXELS:
+        long = self._pictures * coalitions * first.segments.size >= WORTH_PIXELS
+        if long and not isinstance(model, ServedPictures):
             masks = np.random.default_rng(request.shap.seed).random((PROBE, first.players)) < 0.5
             model = fastest(model, first.pictures(masks))
             logger.info("asked on %s: %s", model.runtime, model.runtime_reason)
@@ -168,7 +186,7 @@ class Classes:
 class Objects:
     """A detector: how sure it still is of each object that it found is what is explained."""
 
-    def __init__(self, parts: _Parts, detector: Detector) -> None:
+    def __init__(self, parts: _Parts, detector: Detector | ServedPictures) -> None:
         self._parts, self._detector = parts, detector
 
     def show(self, file: PictureFile) -> Shown:

@@ -21,8 +21,10 @@ from explainer.image_results import ExplainedPicture
 from explainer.images import PictureExplainer, Shown, Written, check_class_ids, picture_explainer
 from explainer.pages import write_report
 from explainer.picture_files import PictureFile, find_pictures
+from explainer.picture_predictor import ServedPictures, open_picture_predictor
 from explainer.request import Request
 from explainer.samples import read_samples, true_classes
+from model.endpoint import IN_FLIGHT
 from model.runtime import CORES
 
 logger = logging.getLogger(__name__)
@@ -60,12 +62,14 @@ def explain_images(request: Request) -> None:
     true = true_classes(read_samples(request.samples_file))
     found = Found()
     with (
-        request.model() as (loaded, folder),
-        ThreadPoolExecutor(CORES, thread_name_prefix="ask") as threads,
+        open_picture_predictor(request, files) as asked,
+        ThreadPoolExecutor(
+            IN_FLIGHT if isinstance(asked, ServedPictures) else CORES, thread_name_prefix="ask"
+        ) as threads,
         ThreadPoolExecutor(1, thread_name_prefix="beside") as beside,
         warnings.catch_warnings(action="ignore"),  # of odd metadata; threads that do it each for itself undo it
     ):
-        explainer = picture_explainer(request, loaded, folder, baseline, len(files), threads)
+        explainer = picture_explainer(request, asked, baseline, len(files), threads)
         writing: tuple[ExplainedPicture, Future[Written]] | None = None
         for number, shown in enumerate(_shown(files, explainer, beside, found), start=1):
             picture = explainer.explain(shown, true.get(shown.file.path.name))

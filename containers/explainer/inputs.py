@@ -146,11 +146,6 @@ def download_archive(model: SageMakerModel, into: Path) -> Path:
     return archive
 
 
-def fetch_archive(name: str, into: Path) -> Path:
-    """Fetch the archive of a SageMaker Model, which stands in the place of the input `model`."""
-    return download_archive(describe_model(name), into)
-
-
 def _archive_of(containers: Sequence[Any]) -> str | None:
     for container in containers:
         source = container.get("ModelDataSource", {}).get("S3DataSource", {})

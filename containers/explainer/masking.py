@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ Segments = NDArray[np.intp]
 Masks = NDArray[np.bool_]
 Ask = Callable[[NDArray[Any]], NDArray[Any]]
 """(pictures, h, w, channels) → (pictures, outputs)"""
+
+
+class Pieces(NamedTuple):
+    """How much the model is asked about in one call."""
+
+    samples: int
+    bytes: int
+
+
+IN_CACHE = Pieces(PIECE_SAMPLES, PIECE_BYTES)
+"""What stays in the processor's cache."""
 
 NOBODY = -1
 """The segment of pixels that always show the baseline."""
@@ -58,12 +69,14 @@ class Masked:
         pictures: NDArray[Any] = bits.view(self.inputs.dtype)
         return pictures
 
-    def scores(self, ask: Ask, masks: Masks, threads: ThreadPoolExecutor) -> NDArray[np.float64]:
+    def scores(
+        self, ask: Ask, masks: Masks, threads: ThreadPoolExecutor, pieces: Pieces = IN_CACHE
+    ) -> NDArray[np.float64]:
         """What the model says of coalitions, (coalitions, players) → (coalitions, outputs).
 
-        Each thread makes the pictures of one call at a time and asks about them: they stay in the processor's cache.
+        Each thread makes the pictures of one call at a time and asks about them.
         """
-        step = max(1, min(PIECE_SAMPLES, PIECE_BYTES // self.inputs.nbytes))
+        step = max(1, min(pieces.samples, pieces.bytes // self.inputs.nbytes))
 
         def scores(start: int) -> NDArray[np.float64]:
             return np.asarray(ask(self.pictures(masks[start : start + step])), dtype=np.float64)
@@ -91,6 +104,7 @@ class Sampling:
     surrogate: bool | Literal["auto"]
     """As of `Shap`; by itself it depends on how much is asked."""
     threads: ThreadPoolExecutor
+    pieces: Pieces = IN_CACHE
 
 
 class PictureGame:
@@ -111,7 +125,7 @@ class PictureGame:
     def value(self, masks: Masks) -> NDArray[np.float64]:
         """(coalitions, players) → (coalitions, outputs)"""
         self.asked += len(masks)
-        scores = self._picture.scores(self._ask, masks, self._sampling.threads)
+        scores = self._picture.scores(self._ask, masks, self._sampling.threads, self._sampling.pieces)
         return scores if self._sampling.link is None else self._sampling.link(scores)
 
     def explain(self, outputs: int) -> Explanation:

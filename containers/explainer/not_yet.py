@@ -39,11 +39,8 @@ def _missing(config: AnalysisConfig) -> Iterator[str]:
     if config.methods.shap is not None:
         yield from _missing_of_shap(config.methods.shap)
     predictor = config.predictor
-    if predictor is not None:
-        if predictor.time_series_predictor_config is not None:
-            yield "predictor.time_series_predictor_config; supported are rows"
-        if predictor.endpoint_name is not None and config.dataset_type == IMAGES:
-            yield "predictor.endpoint_name for images; supported are model_name and the job's input `model`, in process"
+    if predictor is not None and predictor.time_series_predictor_config is not None:
+        yield "predictor.time_series_predictor_config; supported are rows"
 
 
 def _missing_of_shap(shap: Shap) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Who is asked about rows: the archive in this process, an endpoint of that name, or one that the job makes."""
+"""Who is asked: the archive in this process, an endpoint of that name, or one that the job makes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from assay.errors import AssayError, BadPolicy, BadSettings
 from assay.policy import ModelOptions
 from assay.problems import problems_of
-from explainer.analysis_config import AnalysisConfig, Predictor
+from explainer.analysis_config import IMAGES, AnalysisConfig, Predictor
 from explainer.coding import Columns
 from explainer.inputs import SageMakerModel, describe_model, download_archive
 from explainer.request import Request
@@ -28,6 +28,9 @@ from model.endpoint import Endpoint, runtime_client
 from model.features import Features
 from model.load import Model, load_model
 from model.shadow import Shadow, sagemaker_client, shadow_endpoint
+
+if TYPE_CHECKING:
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
 Ask = Callable[[Columns], NDArray[np.float64]]
 LabelsBeside = Callable[[int | None], list[Any]]
@@ -42,39 +45,62 @@ DEFAULT_PREFIX = "assay-shadow"
 NAME_MAX = 63  # of an endpoint
 TENSORFLOW_FILES = {".keras", ".h5", ".hdf5"}
 ROWS_AS = ("text/csv", "application/jsonlines", "application/json")
+PICTURES_AS = ("image/jpeg", "image/png", "application/x-npy")
+
+
+class Serving(NamedTuple):
+    """An endpoint that is to be asked."""
+
+    name: str
+    options: ModelOptions
+    client: SageMakerRuntimeClient
 
 
 @contextmanager
 def open_predictor(request: Request, table: Table) -> Iterator[Model | Endpoint]:
-    """The model in this process where that is possible, else an endpoint; a shadow endpoint ends with the block.
+    """Who is asked about rows; raises what `who_is_asked` does."""
+    with who_is_asked(request) as asked:
+        yield _endpoint(asked, request.config, table) if isinstance(asked, Serving) else asked[0]
 
-    The archive is loaded here when the job brings it, or when `model_name` is a TensorFlow model without a program of
-    its own. What a policy of ours sends to an endpoint is never loaded: such a job has a network and credentials.
+
+@contextmanager
+def who_is_asked(request: Request) -> Iterator[tuple[Model, Path] | Serving]:
+    """The model in this process and its folder where that is possible, else an endpoint.
+
+    A shadow endpoint ends with the block. The archive is loaded here when the job brings it, or when `model_name` is a
+    TensorFlow model without a program of its own. What a policy of ours sends to an endpoint is never loaded: such a
+    job has a network and credentials.
 
     Raises:
         BadModel, BadPolicy, BadSettings, JobFailed: it cannot be had; says why.
     """
     predictor = request.config.predictor
     assert predictor is not None
-    by_policy = request.policy is not None and request.model_options.predictor == "endpoint"
+    by_policy = asks_by_policy(request)
     if predictor.endpoint_name is not None:
         logger.info("the endpoint %s is asked: predictor.endpoint_name", predictor.endpoint_name)
-        yield _endpoint(predictor.endpoint_name, request, table)
+        yield _serving(predictor.endpoint_name, request)
     elif predictor.model_name is None or (request.archive.exists() and not by_policy):
-        with request.model() as (loaded, _):
+        with request.model() as loaded:
             yield loaded
     elif by_policy:
-        with _shadow(predictor.model_name, "the policy says `predictor: endpoint`", request, table) as endpoint:
-            yield endpoint
+        with _shadow(predictor.model_name, "the policy says `predictor: endpoint`", request) as serving:
+            yield serving
     else:
         with TemporaryDirectory(prefix="model-") as temporary:
             why = _why_served(describe_model(predictor.model_name), Path(temporary))
             if not why:
                 logger.info("the SageMaker Model %s is loaded in this process, without endpoint", predictor.model_name)
-                yield load_model(Path(temporary) / "model").asked_by(request.model_options)
+                folder = Path(temporary) / "model"
+                yield load_model(folder).asked_by(request.model_options), folder
                 return
-        with _shadow(predictor.model_name, why, request, table) as endpoint:
-            yield endpoint
+        with _shadow(predictor.model_name, why, request) as serving:
+            yield serving
+
+
+def asks_by_policy(request: Request) -> bool:
+    """Whether a policy of ours has the model asked through an endpoint."""
+    return request.policy is not None and request.model_options.predictor == "endpoint"
 
 
 def _why_served(model: SageMakerModel, folder: Path) -> str:
@@ -96,7 +122,7 @@ def _why_served(model: SageMakerModel, folder: Path) -> str:
 
 
 @contextmanager
-def _shadow(model: str, why: str, request: Request, table: Table) -> Iterator[Endpoint]:
+def _shadow(model: str, why: str, request: Request) -> Iterator[Serving]:
     predictor, job = request.config.predictor, described_job(request.folders)
     assert predictor is not None
     if job is None:
@@ -108,10 +134,11 @@ def _shadow(model: str, why: str, request: Request, table: Table) -> Iterator[En
     if instance_type is None:
         raise BadPolicy("predictor.instance_type: missing; the job has several to choose from, its endpoint needs one")
     name = shadow_name(predictor.endpoint_name_prefix, job.name)
+    serving = _serving(name, request)  # what is wrong with the options is told before minutes are spent
     logger.info("the SageMaker Model %s is asked through the shadow endpoint %s: %s", model, name, why)
     shadow = Shadow(name, model, instance_type, predictor.initial_instance_count or 1)
     with shadow_endpoint(shadow, sagemaker_client(job.region)):
-        yield _endpoint(name, request, table)
+        yield serving
 
 
 def shadow_name(prefix: str | None, job: str) -> str:
@@ -120,31 +147,40 @@ def shadow_name(prefix: str | None, job: str) -> str:
     return f"{(prefix or DEFAULT_PREFIX)[: NAME_MAX - 1 - len(mark)].rstrip('-')}-{mark}"
 
 
-def _endpoint(name: str, request: Request, table: Table) -> Endpoint:
+def _serving(name: str, request: Request) -> Serving:
     config, job = request.config, described_job(request.folders)
     assert config.predictor is not None
+    options = endpoint_options(config, config.predictor)
+    if config.dataset_type == IMAGES and asks_by_policy(request):
+        options = request.model_options  # Clarify's configuration has no name for all of its content types
+    return Serving(name, options, runtime_client(None if job is None else job.region))
+
+
+def _endpoint(serving: Serving, config: AnalysisConfig, table: Table) -> Endpoint:
     names = answered_labels(config, table)
     labels = None if names is None else {label: place for place, label in enumerate(names)}
-    client = runtime_client(None if job is None else job.region)
-    return Endpoint(name, endpoint_options(config, config.predictor), labels, client, max_records=MAX_RECORDS)
+    return Endpoint(serving.name, serving.options, labels, serving.client, max_records=MAX_RECORDS)
 
 
 def endpoint_options(config: AnalysisConfig, predictor: Predictor) -> ModelOptions:
-    """How rows are sent and answers read; by default as the data is.
+    """How samples are sent and answers read; by default as the data is, pictures as JPEG.
 
     Raises:
         BadPolicy: keys that contradict each other.
     """
-    default = config.dataset_type if config.dataset_type in ROWS_AS else "text/csv"
+    images = config.dataset_type == IMAGES
+    known = PICTURES_AS if images else ROWS_AS
+    default = config.dataset_type if config.dataset_type in ROWS_AS else known[0]
     content_type = predictor.content_type or default
-    if content_type not in ROWS_AS:
-        raise BadPolicy(f"predictor.content_type: {content_type} is for images; rows are sent as {', '.join(ROWS_AS)}")
+    if content_type not in known:
+        what, other = ("images", "rows") if images else ("rows", "images")
+        raise BadPolicy(f"predictor.content_type: {content_type} is for {other}; {what} are sent as {', '.join(known)}")
     asked: dict[str, Any] = {
         "predictor": "endpoint",
         "content_type": content_type,
         "accept_type": predictor.accept_type,
         # Clarify, too, passes over what its content type has no use for
-        "content_template": None if content_type == "text/csv" else predictor.content_template,
+        "content_template": predictor.content_template if content_type in ROWS_AS[1:] else None,
         "record_template": predictor.record_template if content_type == "application/json" else None,
         "predicted_label": predictor.label,
         "probability": predictor.probability,
@@ -189,7 +225,7 @@ def asks(model: Model | Endpoint, table: Table, request: Request) -> tuple[Ask, 
     if isinstance(model, Endpoint):
 
         def ask(columns: Columns) -> NDArray[np.float64]:
-            with _own_words(request):
+            with own_words(request):
                 return model.predict(columns)
 
         return ask, None
@@ -204,7 +240,7 @@ def labels_beside(endpoint: Endpoint, table: Table, request: Request) -> LabelsB
         return None
 
     def labels(rows: int | None) -> list[Any]:
-        with _own_words(request):
+        with own_words(request):
             return endpoint.labels({name: table.columns[name][:rows] for name in table.features}) or []
 
     return labels
@@ -227,7 +263,7 @@ def predicted_of(answered: Sequence[Any], scores: NDArray[np.float64]) -> NDArra
 
 
 @contextmanager
-def _own_words(request: Request) -> Iterator[None]:
+def own_words(request: Request) -> Iterator[None]:
     """Where no policy of ours was written, an endpoint's errors name the configuration's keys."""
     try:
         yield
@@ -241,6 +277,7 @@ KEYS = {
     "model.predicted_label": "predictor.label",
     "model.probability": "predictor.probability",
     "model.endpoint_name": "predictor.endpoint_name",
+    "model.instance_type": "predictor.instance_type",
     "a template of model": "a template of predictor",
     "data.labels": "predictor.label_headers",
 }

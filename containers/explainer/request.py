@@ -18,7 +18,7 @@ from assay.policy import ModelOptions, Policy, Preprocessing
 from assay.run import Run
 from explainer import not_yet
 from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
-from explainer.inputs import JobConfig, fetch_archive, local_path, read_job_config
+from explainer.inputs import JobConfig, local_path, read_job_config
 from job.folders import Folders
 from job.progress import Progress
 from model.archive import unpack
@@ -119,16 +119,11 @@ class Request:
         """The loaded model, and the folder its archive was unpacked into. This is where TensorFlow is imported."""
         with TemporaryDirectory(prefix="model-") as temporary:
             folder = Path(temporary)
-            archive = self.archive
-            if not archive.exists():
-                name = self.config.predictor and self.config.predictor.model_name
-                if not name:
-                    raise BadSettings(
-                        f"no model: found neither {archive} nor predictor.model_name in the configuration"
-                    )
-                logger.info("fetching the archive of the SageMaker Model %s", name)
-                archive = fetch_archive(name, folder)
-            unpack(archive, folder / "model")
+            if not self.archive.exists():
+                raise BadSettings(
+                    f"no model: found neither {self.archive} nor predictor.model_name in the configuration"
+                )
+            unpack(self.archive, folder / "model")
             yield load_model(folder / "model").asked_by(self.model_options), folder / "model"
 
 

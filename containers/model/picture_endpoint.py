@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _BEGINNINGS: dict[bytes, PictureType] = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _FORMATS = {"image/jpeg": "JPEG", "image/png": "PNG"}
+HEADER = 128
+"""Bytes of an .npy file before its numbers."""
 _ANY = Tensor(name="an array of pictures", shape=(None, None, None, None), dtype="uint8")
 
 Prepared = Body | NDArray[Any]
@@ -59,6 +61,7 @@ class PictureEndpoint:
         preprocessing: Preprocessing | None,
         client: SageMakerRuntimeClient,
         *,
+        own_sizes: bool = False,
         body_limit: int = BODY_LIMIT,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -70,6 +73,7 @@ class PictureEndpoint:
             labels: a label as it is answered → its class; None of a detector.
             preprocessing: of arrays; files are prepared by the model's own handler.
             client: of `sagemaker-runtime`, see `model.endpoint.runtime_client`.
+            own_sizes: arrays whose size nobody says have their picture's own.
             body_limit: of one request, in bytes.
             sleep: between two tries.
 
@@ -78,13 +82,22 @@ class PictureEndpoint:
         """
         self.name = name
         self._type = pictures_type(options)
-        self._preprocessor = ImagePreprocessor(preprocessing, _ANY) if self._type == "application/x-npy" else None
+        self.of_files = self._type != "application/x-npy"
+        self._asked = (None if self.of_files else preprocessing) or Preprocessing()
+        self._preprocessor: ImagePreprocessor | None = None
+        if not self.of_files and (self._asked.size is not None or not own_sizes):
+            self._preprocessor = ImagePreprocessor(self._asked, _ANY)
         self._answer = AnswerFormat(options, labels, default="application/json")
         self._caller = Caller(name, options, self._answer.accept_type, client, sleep)
         self._body_limit = body_limit
         self.labels_only = self._answer.labels_only
         self.runtime = f"endpoint {name}, {self._type or 'each file as it is'}"
-        self.of_files = self._preprocessor is None
+
+    def preprocessor(self, height: int, width: int) -> ImagePreprocessor:
+        """What makes a picture of this size the array that is sent; of files, the pixels that they hold."""
+        if self._preprocessor is not None:
+            return self._preprocessor
+        return ImagePreprocessor(self._asked.model_copy(update={"size": (height, width)}), _ANY)
 
     def prepare(self, image: Picture, content: bytes = b"", name: str = "a picture") -> Prepared:
         """A picture as it is sent.
@@ -98,15 +111,28 @@ class PictureEndpoint:
             BadData: it is larger than a request may be.
         """
         prepared: Prepared
-        if self._preprocessor is not None:
-            prepared = self._preprocessor.prepare(image)
-            size = prepared.nbytes
-        else:
+        if self.of_files:
             prepared = self._file(image, content)
             size = len(prepared.content)
+        else:
+            height, width = image.shape[:2] if isinstance(image, np.ndarray) else (image.height, image.width)
+            prepared = self.preprocessor(height, width).prepare(image)
+            size = prepared.nbytes + HEADER
         if size > self._body_limit:
             raise BadData(f"{name}: {size:,} bytes, an endpoint takes requests of at most {self._body_limit:,}")
         return prepared
+
+    def changed(self, pixels: NDArray[Any], kind: PictureType) -> Prepared:
+        """Another version of a picture, as it is sent.
+
+        Args:
+            pixels: (h, w, channels), as `preprocessor` made them before something was changed.
+            kind: of file that it is encoded as where the options leave it open, `image/jpeg` or `image/png`.
+        """
+        if not self.of_files:
+            return pixels
+        encoding = self._type if self._type in _FORMATS else kind
+        return Body(_encoded(pixels, encoding), self._type or encoding)
 
     def _file(self, image: Picture, content: bytes) -> Body:
         own = file_type(content)
@@ -128,7 +154,7 @@ class PictureEndpoint:
 
     def _requests(self, pictures: Sequence[Prepared]) -> list[Sequence[Prepared]]:
         largest = max((one.nbytes for one in pictures if isinstance(one, np.ndarray)), default=0)
-        most = max(1, self._body_limit // (largest + 1)) if largest else 1
+        most = max(1, (self._body_limit - HEADER) // largest) if largest else 1
         return [pictures[start : start + most] for start in range(0, len(pictures), most)]
 
 

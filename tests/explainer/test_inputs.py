@@ -11,7 +11,7 @@ import pytest
 from moto import mock_aws
 
 from assay.errors import BadModel, BadSettings
-from explainer.inputs import JobConfig, fetch_archive, local_path
+from explainer.inputs import JobConfig, describe_model, download_archive, local_path
 
 JOB = JobConfig.model_validate(
     {
@@ -88,26 +88,26 @@ def create_model(sagemaker: Any, **container: Any) -> None:
 )
 def test_a_model_by_name_is_its_archive(sagemaker: Any, tmp_path: Path, container: dict[str, Any]) -> None:
     create_model(sagemaker, **container)
-    assert fetch_archive("birds", tmp_path).read_bytes() == b"the archive"
+    assert download_archive(describe_model("birds"), tmp_path).read_bytes() == b"the archive"
 
 
-def test_a_model_that_there_is_not_is_an_error_that_names_it(sagemaker: Any, tmp_path: Path) -> None:
+def test_a_model_that_there_is_not_is_an_error_that_names_it(sagemaker: Any) -> None:
     with pytest.raises(
         BadModel, match=r"predictor\.model_name: cannot fetch the SageMaker Model cats: .*not find model"
     ):
-        fetch_archive("cats", tmp_path)
+        describe_model("cats")
 
 
 def test_a_model_whose_archive_is_gone_is_an_error(sagemaker: Any, tmp_path: Path) -> None:
     create_model(sagemaker, ModelDataUrl="s3://models/gone.tar.gz")
     with pytest.raises(BadModel, match=r"cannot fetch the SageMaker Model birds: .*404"):
-        fetch_archive("birds", tmp_path)
+        download_archive(describe_model("birds"), tmp_path)
 
 
 def test_a_model_without_archive_is_an_error(sagemaker: Any, tmp_path: Path) -> None:
     create_model(sagemaker)
     with pytest.raises(BadModel, match=r"birds names no model\.tar\.gz in S3"):
-        fetch_archive("birds", tmp_path)
+        download_archive(describe_model("birds"), tmp_path)
 
 
 def started(**network: bool) -> JobConfig:

@@ -129,16 +129,18 @@ def test_arrays_go_together_as_the_preprocessing_makes_them(there: Runtime) -> N
     sizes: list[tuple[tuple[int, ...], str]] = []
     there.says = means
     arrays = {"content_type": "application/x-npy"}
-    endpoint = there.endpoint(arrays, preprocessing=Preprocessing(size=(3, 2)), body_limit=40)
+    endpoint = there.endpoint(arrays, preprocessing=Preprocessing(size=(3, 2)), body_limit=168)
     scores = endpoint.predict([endpoint.prepare(grey(10 * number)) for number in range(5)])
     assert scores[:, 0].tolist() == [0, 10, 20, 30, 40]
     assert sorted(sizes) == [((1, 3, 2, 3), "uint8"), ((2, 3, 2, 3), "uint8"), ((2, 3, 2, 3), "uint8")]
+    assert max(len(asked.content) for asked in there.asked) == 128 + 2 * 18  # a third one would be too much
     scaled = Preprocessing(size=(2, 2), scaling="-1-1", dtype="float32")
     endpoint = there.endpoint(arrays, preprocessing=scaled)
     assert endpoint.predict([endpoint.prepare(grey(255))])[0, 0] == pytest.approx(1)
     assert sizes[-1] == ((1, 2, 2, 3), "float32")
     with pytest.raises(BadPolicy, match=r"preprocessing\.size is missing"):
         there.endpoint(arrays)
+    assert there.endpoint(arrays, own_sizes=True).prepare(grey(1, (5, 7))).shape == (7, 5, 3)  # type: ignore[union-attr]
 
 
 def test_arrays_that_are_too_much_for_the_endpoint_are_halved(there: Runtime) -> None:
