@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from assay.drift import Drift
 from assay.names import Stage
 from assay.run import Champion
 from assay.summary import JobTime, Summary
@@ -11,6 +12,7 @@ from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
 from publish_summary.changes import comparison, findings
 from publish_summary.costs import NO_PRICES, Prices, costs
+from publish_summary.drift import drift_of, findings_on_drift
 from publish_summary.evidence import Evidence
 from publish_summary.explanation import explanation
 from publish_summary.headline import headline
@@ -21,12 +23,13 @@ from publish_summary.slices import slices
 MOST_MISTAKES = 200
 
 
-def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
-    """How the run ended."""
+def conclude(evidence: Evidence, prices: Prices = NO_PRICES, drift: Drift | None = None) -> Summary:
+    """How the run ended; `drift` is what was measured of it before, where the attributions are not at hand."""
     run, report = evidence.run, evidence.report
+    drift = drift or drift_of(evidence)
     judgement = Judgement(verdict="error")
     if evidence.failure is None and report is not None and run.policy is not None:
-        judgement = judge(run.policy.gates, report, evidence.champion)
+        judgement = judge(run.policy.gates, report, evidence.champion, drift)
     jobs = tuple(job_time(stage, job) for stage, job in evidence.jobs)
     summary = Summary(
         run=run.id,
@@ -50,13 +53,14 @@ def conclude(evidence: Evidence, prices: Prices = NO_PRICES) -> Summary:
                 **comparison(evidence, report),
                 "bias": report.bias,
                 "slices": () if run.policy is None else tuple(slices(report, run.policy)),
-                "findings": (*report.findings, *findings(evidence)),
+                "findings": (*report.findings, *findings(evidence), *findings_on_drift(drift)),
                 "rows": report.data.rows,
                 "model_facts": report.model,
                 "data": report.data,
                 "speed": report.speed,
                 "mistakes": tuple(mistakes(evidence))[:MOST_MISTAKES],
                 **explanation(evidence, report),
+                "drift": drift,
             }
         )
     return summary.model_copy(update={"headline": headline(summary)})

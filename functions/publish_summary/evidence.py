@@ -34,6 +34,8 @@ class Explained:
 
     def heat_maps(self, sample: ExplainSample) -> tuple[str, ...]:
         """The keys of a picture's heat maps; before them, of a detector, that of the picture with its boxes."""
+    baseline: object = None
+    """As the policy has it."""
         if self.analysis is None or self.analysis.assay is None:
             return ()
         file = (sample.file or sample.id).rpartition("/")[2]
@@ -121,7 +123,7 @@ def _with_explanation(
         failure = failure_of_job(explanation, store.read(store.folder.explanation + "failure.json"))
     if failure is None:
         try:
-            explained = _explained(store, report, explained.samples)
+            explained = _explained(store, report, explained.samples, evaluated.run)
         except JobFailed as error:
             failure = failure_of(error)
     return replace(
@@ -149,15 +151,16 @@ def _champion_explained(store: RunStore, evaluated: Evidence) -> Explained | Non
         return None
     theirs = RunStore(store.bucket, evaluated.run.champion.folder)
     try:
-        return _explained(theirs, report, theirs.result(theirs.folder.samples, ExplainSamples))
-    except JobFailed:
+        return _explained(theirs, report, theirs.result(theirs.folder.samples, ExplainSamples), theirs.run())
+    except (JobFailed, ValidationError):
         return None
 
 
-def _explained(store: RunStore, report: EvaluationReport, samples: ExplainSamples) -> Explained:
+def _explained(store: RunStore, report: EvaluationReport, samples: ExplainSamples, run: Run | None) -> Explained:
     """Raises JobFailed where a file is missing or broken."""
     analysis = store.result(store.folder.analysis, AnalysisReport)
-    return Explained(store.folder, samples, analysis, _local_values(store, report, samples))
+    baseline = None if run is None or run.policy is None else run.policy.explain.baseline
+    return Explained(store.folder, samples, analysis, _local_values(store, report, samples), baseline)
 
 
 def _local_values(store: RunStore, report: EvaluationReport, samples: ExplainSamples) -> LocalValues | None:

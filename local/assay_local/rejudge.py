@@ -75,7 +75,8 @@ def conclusion(stored: Stored, policy: Policy) -> Summary:
     from publish_summary.evidence import Evidence
 
     run = stored.run.model_copy(update={"policy": policy})
-    return conclude(Evidence(run, RunState(run=run.id), report=stored.report, champion=stored.champion))
+    evidence = Evidence(run, RunState(run=run.id), report=stored.report, champion=stored.champion)
+    return conclude(evidence, drift=None if stored.summary is None else stored.summary.drift)
 
 
 def stored_run(address: str) -> Stored:

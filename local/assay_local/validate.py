@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from assay import drift
 from assay.evaluation import EvaluationReport, Metric, ModelFacts
 from assay.not_yet import check_is_built
 from assay.policy import Policy, read_policy
@@ -126,6 +127,8 @@ def expectations(policy: Policy, found: Rehearsed) -> Iterator[Expected]:
 def expected(outcome: GateOutcome, policy: Policy, found: Rehearsed, report: EvaluationReport) -> Expected:
     gate = outcome.gate
     stops = gate.on_inconclusive in (None, "fail")
+    if outcome.metric in drift.GATES and outcome.result == "not applicable":
+        return Expected(outcome, "is decided beside the champion's explanation; there is none the first time")
     metric = metric_of(outcome, report)
     if metric is None and outcome.slice is None:
         return Expected(outcome, f"can never pass: {outcome.reason}", hopeless=True)

@@ -27,6 +27,8 @@ ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
 PictureType = Literal["image/jpeg", "image/png", "application/x-image", "application/x-npy"]
 
 
+RANK_CORRELATION = "explanation_rank_correlation"
+TOP_OVERLAP = "explanation_top_overlap"
 class Data(Record):
     """Where the held-out data lies and what its parts mean. Addresses are `s3://…` or relative to the policy's file."""
 
@@ -329,7 +331,7 @@ class Policy(Record):
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> Policy:
-        problems = list(_of_pictures(self) if self.task in PICTURES else _of_rows(self))
+        problems = [*(_of_pictures(self) if self.task in PICTURES else _of_rows(self)), *_of_drift(self)]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -391,6 +393,22 @@ def _of_rows(policy: Policy) -> Iterator[str]:
 
 def read_policy(content: object, where: str = "the policy") -> Policy:
     """The policy in parsed YAML or JSON; `where` names the file in the error.
+def _of_drift(policy: Policy) -> Iterator[str]:
+    """What gates on explanation drift ask for that there is not."""
+    for place, gate in enumerate(policy.gates):
+        if gate.metric not in (RANK_CORRELATION, TOP_OVERLAP):
+            continue
+        where = f"gates.{place}: {gate.metric}"
+        if policy.task in PICTURES:
+            yield f"{where}: pictures have no features in common with the champion's, so no global importance"
+        elif policy.explain.representative.samples == 0:
+            yield f"{where}: needs representative rows, but explain.representative.samples is 0"
+        if gate.slice is not None or gate.facet is not None:
+            yield f"{where}: is of all representative rows, or of a class; expected no slice and no facet"
+        if gate.min is None:
+            yield f"{where}: compares with the champion already, 1 is the same; expected `min`"
+
+
 
     Raises:
         BadPolicy: all problems at once, each with its place and, for an unknown key, the nearest known one.

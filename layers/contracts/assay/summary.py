@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from assay.base import Record
+from assay.drift import Drift
 from assay.evaluation import DataFacts, Finding, Flip, Metric, ModelFacts, Slice, Speed
 from assay.events import Upload
 from assay.failure import Failure
@@ -235,6 +236,8 @@ class Summary(Record):
     certainty: Certainty | None = None
     """None: nothing was explained, or by another engine than ours."""
     importance: tuple[Importance, ...] = ()
+    drift: Drift | None = None
+    """Of the importance from the champion's; None where one of them has none."""
     dependence: tuple[PartialDependence, ...] = ()
     mistakes: tuple[Mistake, ...] = ()
     jobs: tuple[JobTime, ...] = ()

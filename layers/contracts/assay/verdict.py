@@ -8,8 +8,9 @@ from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 from assay.base import Record
+from assay.drift import Drift
 from assay.evaluation import Difference, EvaluationReport, Metric, Slice
-from assay.policy import Gate, RelativeLimit
+from assay.policy import RANK_CORRELATION, TOP_OVERLAP, Gate, RelativeLimit
 
 GateResult = Literal["pass", "fail", "inconclusive", "not applicable"]
 Counted = Literal["pass", "warn", "fail", "inconclusive"]
@@ -64,9 +65,20 @@ class Scope(NamedTuple):
         return self.metric + of + ("" if self.slice is None else f" where {self.slice}")
 
 
-def judge(gates: Sequence[Gate], report: EvaluationReport, champion: EvaluationReport | None = None) -> Judgement:
+def judge(
+    gates: Sequence[Gate],
+    report: EvaluationReport,
+    champion: EvaluationReport | None = None,
+    drift: Drift | None = None,
+) -> Judgement:
     """Decide each gate and then the verdict: fail before inconclusive before pass; without gates, not judged."""
-    outcomes = tuple(_decide(gate, scope, report, champion) for gate in gates for scope in _scopes(gate, report))
+    outcomes = tuple(
+        _decide_drift(gate, scope, report, drift)
+        if gate.metric in (RANK_CORRELATION, TOP_OVERLAP)
+        else _decide(gate, scope, report, champion)
+        for gate in gates
+        for scope in _scopes(gate, report)
+    )
     counted = {outcome.counts_as for outcome in outcomes}
     verdict: Verdict = "pass"
     if not any(outcome.result != "not applicable" for outcome in outcomes):
@@ -107,6 +119,32 @@ def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: Evalua
         result, reason = _result(gate, scope, metric, report.data.rows if part is None else part.n)
     else:
         result, reason = _against(gate, scope, metric, difference, other, _no_champion(report, champion))
+    judged = _outcome(gate, scope, metric, result, reason)
+    if part is not None and part.small and judged.counts_as in {"fail", "inconclusive"}:
+        few = f"{reason}; {part.n} samples are too few to stop a model"
+        judged = judged.model_copy(update={"counts_as": "warn", "reason": few})
+    theirs = difference.champion if difference is not None else None if other is None else other.value
+    return judged.model_copy(update={"champion": theirs})
+
+
+def _decide_drift(gate: Gate, scope: Scope, report: EvaluationReport, drift: Drift | None) -> GateOutcome:
+    """A gate on what two explanations have in common: without the champion's it does not apply."""
+    if scope.of is not None and report.labels and scope.of not in report.labels:
+        return _outcome(gate, scope, None, *_missing(report, scope))
+    if drift is None or drift.reason is not None:
+        why = "" if drift is None else f": {drift.reason}"
+        nothing = f"this model's explanation and a champion's cannot be compared{why or ': one of them is missing'}"
+        return _outcome(gate, scope, None, "not applicable", nothing)
+    found = drift.of(scope.of)
+    if found is None:
+        return _outcome(gate, scope, None, "not applicable", f"the champion has no output {scope.of!r} to compare with")
+    metric = found.rank_correlation if gate.metric == RANK_CORRELATION else found.top_overlap
+    if metric.value is None:
+        return _outcome(gate, scope, metric, "not applicable", f"{scope} has no value: {metric.reason}")
+    return _outcome(gate, scope, metric, *_result(gate, scope, metric, drift.rows))
+
+
+def _outcome(gate: Gate, scope: Scope, metric: Metric | None, result: GateResult, reason: str) -> GateOutcome:
     counts_as: Counted
     if result == "not applicable":
         counts_as = "pass"
@@ -114,9 +152,6 @@ def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: Evalua
         counts_as = gate.on_inconclusive
     else:
         counts_as = result
-    if part is not None and part.small and counts_as in {"fail", "inconclusive"}:
-        counts_as = "warn"
-        reason += f"; {part.n} samples are too few to stop a model"
     known = metric or Metric(reason="not measured")
     return GateOutcome(
         gate=gate,
@@ -127,7 +162,6 @@ def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: Evalua
         value=known.value,
         low=known.low,
         high=known.high,
-        champion=difference.champion if difference is not None else None if other is None else other.value,
         limit=limit_in_words(gate),
         result=result,
         counts_as=counts_as,
