@@ -81,15 +81,6 @@ def job_time(stage: Stage, job: DescribedJob) -> JobTime:
 
 def challenger(summary: Summary, evidence: Evidence, now: datetime) -> Champion | None:
     """Who becomes the champion unless it judged something newer; None unless the run passed."""
-    run, archive, report = evidence.run, evidence.run.archive, evidence.report
-    if summary.verdict != "pass" or archive is None or report is None:
+    if summary.verdict != "pass" or evidence.report is None:
         return None
-    return Champion(
-        model=run.model,
-        run=run.id,
-        archive_sha256=report.model.archive_sha256,
-        uploaded_at=archive.uploaded_at,
-        key=run.upload.key,
-        version=archive.version,
-        crowned_at=now,
-    )
+    return evidence.run.as_champion(evidence.report.model.archive_sha256, now)

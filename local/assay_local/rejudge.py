@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import ValidationError
-
-from assay.base import Record
-from assay.errors import BadSettings
 from assay.evaluation import EvaluationReport
 from assay.not_yet import check_is_built
 from assay.policy import Policy, read_policy
 from assay.run import Run, RunState
 from assay.summary import Summary
-from assay_aws import objects
 from assay_aws.locations import bucket_and_key
 from assay_aws.policy_file import parse_yaml
-from assay_aws.refusals import denial_is_a_setting, text_of
 from assay_local import application
 from assay_local.console import Console
+from assay_local.place import Read, content_of, object_reader, record_in
 from assay_local.problem import Problem
 from assay_local.run import EXIT_CODES
-
-AnyRecord = TypeVar("AnyRecord", bound=Record)
-Read = Callable[[str], bytes | None]
-"""A file of the results by its key in the bucket, `runs/<model>/<run>/run.json`; None when there is none."""
 
 RUN = "run.json"
 
@@ -114,44 +104,6 @@ def file_reader(folder: Path, prefix: str) -> Read:
         return content_of(folder / key.removeprefix(prefix) if key.startswith(prefix) else folder.parents[2] / key)
 
     return read
-
-
-def content_of(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise Problem(f"{path}: {error.strerror}") from error
-
-
-def object_reader(bucket: str) -> Read:
-    """Of a bucket, with the credentials of whoever calls."""
-
-    def read(key: str) -> bytes | None:
-        address = f"s3://{bucket}/{key}"
-        try:
-            with denial_is_a_setting("s3:GetObject", address):
-                stored = objects.read(bucket, key)
-        except BadSettings as error:
-            raise Problem(str(error)) from error
-        except ClientError as error:
-            raise Problem(f"{address}: {text_of(error)}") from error
-        except BotoCoreError as error:  # no credentials, no network
-            raise Problem(f"{address}: {error}") from error
-        return None if stored is None else stored.content
-
-    return read
-
-
-def record_in(read: Read, key: str, kind: type[AnyRecord], where: str) -> AnyRecord | None:
-    content = read(key)
-    try:
-        return None if content is None else kind.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise Problem(f"{where}: not written by this version of Assay: {place}: {first['msg']}") from error
 
 
 def policy_of(file: Path) -> Policy:

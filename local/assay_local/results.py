@@ -1,8 +1,14 @@
 """The results folder: what the bucket holds of runs and champions, as files under the same names."""
 
+from __future__ import annotations
+
+import fcntl
+import getpass
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +16,60 @@ from pydantic import ValidationError
 
 from assay.layout import RunFolder, champion_key
 from assay.run import Champion
+from assay.title import Title
+from assay_local.place import content_of
 from assay_local.problem import Problem
 
 
 class Results:
-    """`<folder>/runs/<model>/<run>/…` and `<folder>/champions/<model>.json`."""
+    """`<folder>/runs/<model>/<run>/…` and `<folder>/champions/<model>.json`. A Place."""
+
+    option = ""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
+        self.name = str(folder)
+        if folder != Path("assay-results"):
+            self.option = f" --results {folder}"
 
     def path(self, key: str) -> Path:
         return self.folder / key
+
+    def read(self, key: str) -> bytes | None:
+        return content_of(self.path(key))
+
+    def below(self, prefix: str) -> tuple[list[str], list[str]]:
+        try:
+            found = sorted(path for path in self.path(prefix).iterdir() if not path.name.startswith("."))
+        except (FileNotFoundError, NotADirectoryError):
+            return [], []
+        return [path.name for path in found if path.is_dir()], [path.name for path in found if path.is_file()]
+
+    def address(self, key: str) -> str:
+        here, path = Path.cwd(), self.path(key)
+        return str(path.relative_to(here) if path.is_relative_to(here) else path)
+
+    def who(self) -> str:
+        return f"{getpass.getuser()} on {socket.gethostname()}"
+
+    def title(self, model: str) -> Title:
+        file = self.path(champion_key(model))
+        content = content_of(file)
+        try:
+            return Title(model=model) if content is None else Title.parse(content)
+        except ValidationError as error:
+            raise Problem(
+                f"{file}: not a champion's record ({error.error_count()} problems); remove it to start without one"
+            ) from error
+
+    def change_title(self, model: str, change: Callable[[Title], Title]) -> Title:
+        """Two commands at once change it one after the other."""
+        with self._alone():
+            before = self.title(model)
+            after = change(before)
+            if after != before:
+                self._write(champion_key(model), [after.to_json().encode()])
+        return after
 
     def prepare(self) -> None:
         """Make the folder now: what cannot be written should show before a model has been judged."""
@@ -33,39 +82,56 @@ class Results:
 
     def put_back(self, s3: Any, bucket: str, model: str) -> Champion | None:
         """Upload the model's champion of an earlier time and its run, so that the next run is compared with it."""
-        file = self.path(champion_key(model))
-        if not file.is_file():
+        title = self.title(model)
+        if title.turns:
+            s3.put_object(Bucket=bucket, Key=champion_key(model), Body=title.to_json().encode())
+        if title.champion is None:
             return None
-        try:
-            champion = Champion.model_validate_json(file.read_bytes())
-        except ValidationError as error:
-            raise Problem(
-                f"{file}: not a champion's record ({error.error_count()} problems); remove it to start without one"
-            ) from error
-        for path in files(self.path(champion.folder.prefix)):
+        for path in files(self.path(title.champion.folder.prefix)):
             s3.upload_file(str(path), bucket, path.relative_to(self.folder).as_posix())
-        s3.upload_file(str(file), bucket, champion_key(model))
-        return champion
+        return title.champion
 
     def save(self, s3: Any, bucket: str, run: RunFolder) -> None:
-        """Write the run's folder and its model's champion."""
-        for prefix in (run.prefix, champion_key(run.model)):
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-                for found in page.get("Contents", []):
-                    self._write(found["Key"], s3.get_object(Bucket=bucket, Key=found["Key"])["Body"])
+        """Write the run's folder; if it became champion there it does here, by the same rule.
 
-    def _write(self, key: str, body: Any) -> None:
+        The title itself is not copied: meanwhile a person, or another run, may have changed the one here.
+        """
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=run.prefix):
+            for found in page.get("Contents", []):
+                body = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"]
+                self._write(found["Key"], body.iter_chunks(1 << 20))
+        key = champion_key(run.model)
+        if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
+            title = Title.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
+            champion = title.champion
+            if champion is not None and champion.run == run.run:
+                self.change_title(run.model, lambda title: title.passed(champion, no_versions))
+
+    def _write(self, key: str, chunks: Iterable[bytes]) -> None:
         """Renamed into place when whole, so that nobody reads half a file."""
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             with unfinished.open("wb") as file:
-                for chunk in body.iter_chunks(1 << 20):
+                for chunk in chunks:
                     file.write(chunk)
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = self.path("champions/.lock")
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # released when the file is closed, also by a killed process
+            yield
+
+
+def no_versions(_key: str) -> Sequence[str]:
+    """A folder keeps none."""
+    return ()
 
 
 def files(folder: Path) -> Iterator[Path]:

@@ -26,9 +26,10 @@ from assay.evaluation import (
     ModelFacts,
 )
 from assay.events import StepDue
-from assay.layout import RunFolder
+from assay.layout import RunFolder, champion_key
 from assay.names import model_name, run_id
 from assay.run import Champion, Run, RunState
+from assay.title import Title
 from assay_aws import clients
 from assay_local.moto_corrections import atomic_conditional_writes, processing_jobs, unique_models
 from assay_local.notices import mail
@@ -181,6 +182,11 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # what the clients wait between tries
     sagemaker = SageMaker()
     for replacement in (*processing_jobs(sagemaker), *unique_models(), *atomic_conditional_writes()):  # type: ignore[arg-type]
+    def champion(self, model: str = "digits") -> Champion:
+        champion = Title.parse(self.get(champion_key(model))).champion
+        assert champion is not None
+        return champion
+
         monkeypatch.setattr(*replacement)
     with mock_aws():
         made = Aws(sagemaker)

@@ -9,7 +9,6 @@ from assay.errors import BadModel
 from assay.evaluation import Comparison, Difference, Explainable, ExplainSamples, Flip, Metric, Slice
 from assay.layout import champion_key
 from assay.outcome import Outcome
-from assay.run import Champion
 from assay.summary import Spent, Summary
 from assay_aws.event_bus import NotPut
 from assay_aws.run_store import RunStore
@@ -101,7 +100,7 @@ def test_a_run_that_passed_is_summed_up_announced_and_crowned(aws: Aws) -> None:
     assert event["detail"] == json.loads(notice["Message"])
     assert Outcome.model_validate(event["detail"]).folder == uploaded.folder.prefix
     assert notice["Subject"] == "PASS: digits: accuracy 0.9 (at least 0.8)"
-    crowned = Champion.model_validate_json(aws.get(champion_key("digits")))
+    crowned = aws.champion()
     assert (crowned.run, crowned.version) == (uploaded.folder.run, uploaded.version)
     assert aws.keys("active/") == []
     assert aws.state(uploaded.folder).progress == "ended"
@@ -243,7 +242,7 @@ def test_a_lost_answer_ends_the_run_all_the_same(aws: Aws, wire: Wire, before: i
     wire.next("PutObject", *[lambda carry_out: carry_out()] * before, lost_answer)
     publish_summary(uploaded.changed("explanation"))
     assert len(aws.notices()) == 1
-    assert Champion.model_validate_json(aws.get(champion_key("digits"))).run == uploaded.folder.run
+    assert aws.champion().run == uploaded.folder.run
     assert aws.keys("active/") == []
 
 
@@ -540,7 +539,7 @@ def test_a_fall_is_said_beside_the_champion(aws: Aws) -> None:
         ("accuracy", None, False),
         ("recall", "dog", True),
     ]
-    assert Champion.model_validate_json(aws.get(champion_key("digits"))) == champion()
+    assert aws.champion() == champion()
 
 
 def test_other_data_and_a_lost_report_of_the_champion_are_said(aws: Aws) -> None:
@@ -631,7 +630,7 @@ def test_an_older_upload_that_passes_later_does_not_take_the_crown(aws: Aws) -> 
     second = evaluated(aws)
     publish_summary(second.due)
     publish_summary(first.due)
-    assert Champion.model_validate_json(aws.get(champion_key("digits"))).version == second.version
+    assert aws.champion().version == second.version
     assert len(aws.notices()) == 2
 
 

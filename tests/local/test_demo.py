@@ -13,6 +13,7 @@ import pytest
 
 from assay.run import Champion
 from assay.summary import Summary
+from assay_local.results import Results
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.tensorflow]
 
@@ -28,6 +29,12 @@ class Ran:
 
 
 Assay = Callable[..., Ran]
+
+
+def champion_in(results: Path) -> Champion:
+    champion = Results(results).title("digits").champion
+    assert champion is not None
+    return champion
 
 
 @pytest.fixture
@@ -94,7 +101,7 @@ def test_the_demo_goes_as_told(assay: Assay) -> None:
         assert list((folder / "explanation" / "explanations_shap").glob("*.jpeg"))
         assert f"assay-results/runs/digits/{summary.run}/summary.html\n" in ran.out
         assert f"assay-results/runs/digits/{summary.run}/explanation/report.html\n" in ran.out
-    champion = Champion.model_validate_json((ran.results / "champions" / "digits.json").read_bytes())
+    champion = champion_in(ran.results)
     assert champion.run == passed.run
 
 
@@ -106,7 +113,7 @@ def test_a_newer_model_is_compared_with_the_one_that_passed(assay: Assay, digits
         "run", digits / "2" / "model.tar.gz", "--policy", policy, "--name", "digits", "--explainer", "clarify"
     )
     assert second.code == 1, second.out + second.error
-    champion = Champion.model_validate_json((second.results / "champions" / "digits.json").read_bytes())
+    champion = champion_in(second.results)
     assert f"; champion {champion.run}\n" in second.out
     assert "[fail] accuracy is 0.8" in second.out
     assert "worse than the champion" in second.out

@@ -1,5 +1,6 @@
 """What a run leaves in the bucket lies on disk under the same names, and the next run finds its champion there."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from assay.layout import RunFolder
 from assay.run import Champion
+from assay.title import Title, Turn
 from assay_local.cloud import Cloud
 from assay_local.problem import Problem
 from assay_local.results import Results
@@ -20,6 +22,8 @@ CHAMPION = Champion(
     crowned_at=datetime(2026, 5, 1, tzinfo=UTC),
 )
 
+TITLE = Title(model="birds", turns=(Turn(at=CHAMPION.crowned_at, cause="passed", champion=CHAMPION),))
+
 
 def bucket_of(cloud: Cloud, name: str) -> str:
     cloud.client("s3").create_bucket(Bucket=name)
@@ -32,22 +36,67 @@ def keys(cloud: Cloud, bucket: str) -> set[str]:
 
 def test_a_run_and_its_champion_are_written_and_no_other_s(cloud: Cloud, tmp_path: Path) -> None:
     s3, bucket = cloud.client("s3"), bucket_of(cloud, "results-saved")
+    one = CHAMPION.folder.prefix
     for key in (
-        "runs/birds/one/summary.html",
-        "runs/birds/one/explanation/out 1+2.csv",
+        f"{one}summary.html",
+        f"{one}explanation/out 1+2.csv",
         "runs/birds/other/summary.html",
-        "champions/birds.json",
         "champions/fish.json",
         "models/birds/1/model.tar.gz",
     ):
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
+    s3.put_object(Bucket=bucket, Key="champions/birds.json", Body=TITLE.to_json().encode())
     results = Results(tmp_path / "results")
-    results.save(s3, bucket, RunFolder("birds", "one"))
+    results.save(s3, bucket, CHAMPION.folder)
     found = {path.relative_to(results.folder).as_posix(): path.read_text() for path in results.folder.rglob("*.*")}
     assert found == {
-        key: key
-        for key in ("runs/birds/one/summary.html", "runs/birds/one/explanation/out 1+2.csv", "champions/birds.json")
+        **{key: key for key in (f"{one}summary.html", f"{one}explanation/out 1+2.csv")},
+        "champions/birds.json": TITLE.to_json(),
+        "champions/.lock": "",
     }
+
+
+def test_a_run_that_is_not_champion_leaves_the_folders_as_it_is(cloud: Cloud, tmp_path: Path) -> None:
+    s3, bucket = cloud.client("s3"), bucket_of(cloud, "results-not-champion")
+    s3.put_object(Bucket=bucket, Key="champions/birds.json", Body=TITLE.to_json().encode())
+    results = Results(tmp_path)
+    results.save(s3, bucket, RunFolder("birds", "b" * 20))
+    assert results.title("birds").champion is None
+
+
+def test_what_was_promoted_in_the_folder_meanwhile_stays_champion(cloud: Cloud, tmp_path: Path) -> None:
+    """While a run passed in its own cloud, a person promoted a newer one here."""
+    s3, bucket, results = cloud.client("s3"), bucket_of(cloud, "results-meanwhile"), Results(tmp_path)
+    newer = CHAMPION.model_copy(update={"run": "n" * 20, "uploaded_at": datetime(2026, 6, 1, tzinfo=UTC)})
+    results.change_title("birds", lambda title: title.promoted(newer, "ann", "in the field"))
+    s3.put_object(Bucket=bucket, Key="champions/birds.json", Body=TITLE.to_json().encode())
+    results.save(s3, bucket, CHAMPION.folder)
+    assert results.title("birds").champion == newer
+
+
+def test_changes_at_once_are_made_one_after_the_other(tmp_path: Path) -> None:
+    runs = [
+        CHAMPION.model_copy(update={"run": letter * 20, "uploaded_at": datetime(2026, 5, day, tzinfo=UTC)})
+        for day, letter in enumerate("abcdefgh", start=1)
+    ]
+
+    def promote(one: Champion) -> None:
+        Results(tmp_path).change_title("birds", lambda title: title.promoted(one, "ann", "why not"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(promote, runs))
+    held = [turn.champion.run for turn in Results(tmp_path).title("birds").turns if turn.champion is not None]
+    assert sorted(held) == sorted(run.run for run in runs)
+
+
+def test_a_model_without_a_champion_any_more_has_none_in_the_next_run(cloud: Cloud, tmp_path: Path) -> None:
+    """Its event that comes again must not bring the demoted one back there, either."""
+    s3, bucket, results = cloud.client("s3"), bucket_of(cloud, "results-demoted"), Results(tmp_path)
+    results.change_title("birds", lambda title: title.promoted(CHAMPION, "ann", "why not"))
+    at = datetime(2026, 5, 2, tzinfo=UTC)
+    title = results.change_title("birds", lambda title: title.demoted(CHAMPION.run, "ann", "it hallucinates", at))
+    assert results.put_back(s3, bucket, "birds") is None
+    assert Title.parse(s3.get_object(Bucket=bucket, Key="champions/birds.json")["Body"].read()) == title
 
 
 def test_the_champion_comes_back_with_its_run(cloud: Cloud, tmp_path: Path) -> None:

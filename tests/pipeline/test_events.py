@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from assay.title import Title
 from assay_local.cloud import Cloud
 
 from .conftest import CLARIFY, ROOT, SCRIPTED, Application
@@ -120,8 +121,9 @@ def test_a_second_upload_to_the_same_key_while_the_first_runs(application: Appli
     assert application.verdicts() == {folder.run: ["pass"] for folder in folders}
     assert [application.get(folder.archive) for folder in folders] == archives
     assert [application.summary(folder).metrics["accuracy"].value for folder in folders] == [0.9, 0.95]
-    champion = application.get("champions/census.json")
-    assert hashlib.sha256(archives[1]).hexdigest().encode() in champion
+    champion = Title.parse(application.get("champions/census.json")).champion
+    assert champion is not None
+    assert champion.archive_sha256 == hashlib.sha256(archives[1]).hexdigest()
 
 
 def test_forged_and_foreign_events_change_nothing(application: Application) -> None:

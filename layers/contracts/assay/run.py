@@ -27,7 +27,7 @@ class ActiveRun(Record):
 
 
 class Champion(Record):
-    """`champions/<model>.json`: the run that last passed."""
+    """The run that a model's next ones are compared with, and what makes its upload newer than another."""
 
     schema_version: Literal[1] = 1
     model: str
@@ -37,6 +37,7 @@ class Champion(Record):
     key: str
     version: str
     crowned_at: datetime
+    """When it passed, or was promoted."""
 
     @property
     def folder(self) -> RunFolder:
@@ -75,6 +76,20 @@ class Run(Record):
     @property
     def folder(self) -> RunFolder:
         return RunFolder(self.model, self.id)
+
+    def as_champion(self, archive_sha256: str | None, now: datetime) -> Champion | None:
+        """What champions/<model>.json says of it; None: there was no archive."""
+        if self.archive is None:
+            return None
+        return Champion(
+            model=self.model,
+            run=self.id,
+            archive_sha256=archive_sha256,
+            uploaded_at=self.archive.uploaded_at,
+            key=self.upload.key,
+            version=self.archive.version,
+            crowned_at=now,
+        )
 
 
 class Waiting(Record):
