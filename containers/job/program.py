@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from assay.errors import AssayError
-from assay.failure import MESSAGE_MAX, Failure
+from assay.failure import MESSAGE_MAX, OUT_OF_MEMORY, Failure
 from job.folders import Folders
 from job.progress import Progress
 
@@ -40,7 +40,7 @@ def run_program(name: str, work: Callable[[Folders, Progress], None], root: Path
 def _of_bug(error: Exception) -> Failure:
     kind = type(error).__name__
     if isinstance(error, MemoryError):
-        message = "out of memory: use an instance type with more of it"
+        message = OUT_OF_MEMORY
     else:
         message = f"unexpected {kind}: {error}"
     return Failure(error=kind, message=message, details=tuple(traceback.format_exception(error)))

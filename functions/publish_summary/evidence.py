@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -17,8 +18,10 @@ from assay.layout import RunFolder
 from assay.names import Stage
 from assay.run import Champion, Run, RunState
 from assay.summary import JobTime, Passage, Summary
-from assay_aws.jobs import DescribedJob, describe_job
+from assay_aws.attempts import Attempt, due_attempt, ended_by, find_attempts
+from assay_aws.jobs import DescribedJob
 from assay_aws.run_store import RunStore, failure_of
+from assay_aws.settings import Settings
 from publish_summary.importance import LocalValues
 
 
@@ -31,11 +34,11 @@ class Explained:
     analysis: AnalysisReport | None = None
     values: LocalValues | None = None
     """Rows: the attributions of each explained row."""
+    baseline: object = None
+    """As the policy has it."""
 
     def heat_maps(self, sample: ExplainSample) -> tuple[str, ...]:
         """The keys of a picture's heat maps; before them, of a detector, that of the picture with its boxes."""
-    baseline: object = None
-    """As the policy has it."""
         if self.analysis is None or self.analysis.assay is None:
             return ()
         file = (sample.file or sample.id).rpartition("/")[2]
@@ -63,6 +66,7 @@ class Evidence:
     run: Run
     state: RunState
     jobs: tuple[tuple[Stage, DescribedJob], ...] = ()
+    """All attempts of each stage."""
     failure: Failure | None = None
     """Why there is no evaluation."""
     report: EvaluationReport | None = None
@@ -81,20 +85,31 @@ class Evidence:
         return next((job.region for _, job in self.jobs), "")
 
 
-def gather(store: RunStore, prefix: str) -> Evidence | None:
-    """The run's evidence; None while something of it is still to come."""
+@dataclass(frozen=True)
+class AttemptDue:
+    """A job has failed for a cause that another attempt may cure."""
+
+    stage: Stage
+    attempt: Attempt
+
+
+def gather(store: RunStore, settings: Settings) -> Evidence | AttemptDue | None:
+    """The run's evidence, or what is due before there can be all of it; None while a job runs."""
     run, state = store.run(), store.state()
     if run is None or state is None:
         return None
     if run.rejected is not None:
         return Evidence(run, state, failure=run.rejected)
-    evaluation = describe_job(store.job_name(prefix, "evaluation", state))
-    jobs: tuple[tuple[Stage, DescribedJob], ...] = () if evaluation is None else (("evaluation", evaluation),)
+    attempts = find_attempts(store, "evaluation", state, settings.prefix)
+    jobs: tuple[tuple[Stage, DescribedJob], ...] = tuple(("evaluation", job) for job in attempts.jobs)
     failure = state.failures.get("evaluation")
     if failure is None:
-        if evaluation is None or not evaluation.is_over:
+        if attempts.last is None or not attempts.last.is_over:
             return None
-        failure = failure_of_job(evaluation, store.read(store.folder.evaluation + "failure.json"))
+        attempt = due_attempt(attempts, store, "evaluation", run, settings)
+        if attempt is not None:
+            return AttemptDue("evaluation", attempt)
+        failure = failure_of_jobs(attempts.jobs, store.read(store.folder.evaluation + "failure.json"))
     if failure is not None:
         return Evidence(run, state, jobs, failure)
     try:
@@ -107,20 +122,23 @@ def gather(store: RunStore, prefix: str) -> Evidence | None:
     evaluated = Evidence(run, state, jobs, report=report, champion=champion, champion_jobs=theirs)
     if samples is None:
         return evaluated
-    return _with_explanation(store, prefix, evaluated, report, Explained(run.folder, samples))
+    return _with_explanation(store, settings, evaluated, report, Explained(run.folder, samples))
 
 
 def _with_explanation(
-    store: RunStore, prefix: str, evaluated: Evidence, report: EvaluationReport, explained: Explained
-) -> Evidence | None:
+    store: RunStore, settings: Settings, evaluated: Evidence, report: EvaluationReport, explained: Explained
+) -> Evidence | AttemptDue | None:
     state = evaluated.state
-    explanation = describe_job(store.job_name(prefix, "explanation", state))
-    jobs = evaluated.jobs if explanation is None else (*evaluated.jobs, ("explanation", explanation))
+    attempts = find_attempts(store, "explanation", state, settings.prefix)
+    jobs = (*evaluated.jobs, *(("explanation", job) for job in attempts.jobs))
     failure = state.failures.get("explanation")
     if failure is None:
-        if explanation is None or not explanation.is_over:
+        if attempts.last is None or not attempts.last.is_over:
             return None
-        failure = failure_of_job(explanation, store.read(store.folder.explanation + "failure.json"))
+        attempt = due_attempt(attempts, store, "explanation", evaluated.run, settings)
+        if attempt is not None:
+            return AttemptDue("explanation", attempt)
+        failure = failure_of_jobs(attempts.jobs, store.read(store.folder.explanation + "failure.json"))
     if failure is None:
         try:
             explained = _explained(store, report, explained.samples, evaluated.run)
@@ -183,26 +201,43 @@ def _local_values(store: RunStore, report: EvaluationReport, samples: ExplainSam
         raise JobFailed(f"the job completed, but {store.uri(key)} is broken: {error}") from error
 
 
-def failure_of_job(job: DescribedJob, failure_json: bytes | None) -> Failure | None:
-    """Why a job that is over has no result, from the best source there is; None when it completed."""
+def failure_of_jobs(attempts: Sequence[DescribedJob], failure_json: bytes | None) -> Failure | None:
+    """Why a stage whose attempts are over has no result, from the best source there is; None when the last completed.
+
+    Args:
+        attempts: one at least, the oldest first.
+        failure_json: what lies in the stage's folder, which may be a former attempt's.
+    """
+    *former, job = attempts
     if job.status == "Completed":
         return None
+    before = f" (earlier attempts: {'; '.join(map(_in_short, former))})" if former else ""
     if job.status == "Stopped":
-        return Failure(error="JobFailed", message=f"job {job.name} was stopped{_at_time_limit(job)}")
-    try:
-        if failure_json is not None:
-            return Failure.model_validate_json(failure_json)
-    except ValidationError:
-        pass  # the job died while it wrote it
+        return Failure(error="JobFailed", message=f"job {job.name} was stopped{_at_time_limit(job)}{before}")
+    written = _written(job, failure_json)
+    if written is not None:
+        return written.model_copy(update={"message": written.message + before})
     said = job.exit_message or job.failure_reason or "SageMaker gives no reason, its log may"
-    return Failure(error="JobFailed", message=f"job {job.name} failed: {' '.join(said.split())}")
+    return Failure(error="JobFailed", message=f"job {job.name} failed: {' '.join(said.split())}{before}")
+
+
+def _written(job: DescribedJob, failure_json: bytes | None) -> Failure | None:
+    """The job's own failure.json: its ExitMessage is how the sentence in it begins."""
+    try:
+        failure = None if failure_json is None else Failure.model_validate_json(failure_json)
+    except ValidationError:
+        return None  # the job died while it wrote it
+    if failure is None or job.exit_message is None:
+        return None
+    begins = " ".join(failure.message.split()).startswith(" ".join(job.exit_message.split()))
+    return failure if begins else None
+
+
+def _in_short(job: DescribedJob) -> str:
+    return f"{job.instance_type}: {ended_by(job)}"
 
 
 def _at_time_limit(job: DescribedJob) -> str:
-    """SageMaker does not say who stopped a job: one that ran as long as it might was stopped by its limit."""
-    if job.started_at is None or job.ended_at is None:
-        return ""
-    limit = timedelta(seconds=job.time_limit_seconds)
-    if job.ended_at - job.started_at < limit:
+    if not job.reached_its_limit:
         return " before it was done, by a person or a program"
-    return f" at its time limit of {limit}; what was finished until then is kept"
+    return f" at its time limit of {timedelta(seconds=job.time_limit_seconds)}; what was finished until then is kept"

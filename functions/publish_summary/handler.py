@@ -18,12 +18,12 @@ from assay_aws.event_bus import put
 from assay_aws.jobs import delete_model
 from assay_aws.run_store import RunStore, close_active
 from assay_aws.settings import SummarySettings
-from assay_aws.step_queue import active_run_of, each_event
+from assay_aws.step_queue import active_run_of, each_event, queue_of, send_step_due
 from assay_aws.topic import publish
 from assay_aws.waiting import wake_oldest
 from publish_summary.conclusion import challenger, conclude
 from publish_summary.costs import known_prices
-from publish_summary.evidence import Evidence, gather
+from publish_summary.evidence import AttemptDue, Evidence, gather
 from publish_summary.junit import junit
 from publish_summary.notice import notice
 from publish_summary.outcome import outcome
@@ -47,9 +47,13 @@ def publish_summary(event: dict[str, Any]) -> None:
     bucket, folder = settings.bucket_name, active.folder
     store = RunStore(bucket, folder)
     logger.append_keys(run=folder.run, model=folder.model)
-    evidence = gather(store, settings.prefix)
+    evidence = gather(store, settings)
     if evidence is None:
         logger.info("the run has not come to its end")
+        return
+    if isinstance(evidence, AttemptDue):
+        logger.info("tried again", stage=evidence.stage, **evidence.attempt._asdict())
+        send_step_due(queue_of(evidence.stage, settings), folder.run)
         return
     summary = conclude(evidence, known_prices())
     store.write(folder.summary_json, summary.to_json(), "application/json")
@@ -62,7 +66,9 @@ def publish_summary(event: dict[str, Any]) -> None:
     if candidate is not None:
         crown(bucket, candidate)
     if state.serving_model is not None:
-        delete_model(state.serving_model)
+        # each attempt that asked an endpoint made one by its own name
+        for model in {state.serving_model, *(job.name for _, job in evidence.jobs)}:
+            delete_model(model)
     if not announce(store, summary, settings.topic_arn):
         return  # another invocation is at it; if it dies, the sweep comes back here
     if first:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from assay.names import JobName
 from assay.run import Run
+from assay_aws.attempts import Attempt
 from assay_aws.job_request import folder_input, manifest_below, manifest_input, manifest_of, processing_job
 from assay_aws.objects import exists
 from assay_aws.settings import EvaluationSettings
@@ -22,7 +23,7 @@ CHAMPION = "champion"
 
 
 def evaluation_job(
-    run: Run, champion: Sequence[str], settings: EvaluationSettings
+    run: Run, champion: Sequence[str], attempt: Attempt, settings: EvaluationSettings
 ) -> CreateProcessingJobRequestTypeDef:
     """Inputs: the run, the frozen archive, the data, the champion; output: `evaluation/`.
 
@@ -42,9 +43,9 @@ def evaluation_job(
     if champion:
         inputs.append(manifest_input(CHAMPION, bucket + folder.manifest(CHAMPION), CHAMPION))
     return processing_job(
-        name=str(JobName(settings.prefix, run.id, 1, "evaluation")),
+        name=str(JobName(settings.prefix, run.id, attempt.number, "evaluation")),
         image=settings.evaluator_image_uri,
-        instance_type=instance_type(run, settings),
+        instance_type=attempt.instance_type,
         inputs=inputs,
         output=("evaluation", bucket + folder.evaluation),
         isolated=not asks_endpoint(run.policy),
@@ -72,11 +73,6 @@ def champion_files(run: Run, bucket: str) -> list[str]:
     folder = run.champion.folder
     keys = (folder.run_json, folder.archive, folder.report, folder.predictions)
     return [key.removeprefix(folder.prefix) for key in keys if exists(bucket, key)]
-
-
-def instance_type(run: Run, settings: EvaluationSettings) -> str:
-    asked = run.policy.evaluate.instance_type if run.policy is not None else None
-    return asked or settings.evaluation_instance_type
 
 
 def sources(run: Run, settings: EvaluationSettings) -> list[DataSource]:

@@ -11,11 +11,13 @@ from assay.evaluation import Explainable
 from assay.languages import MANY
 from assay.policy import Clusters, Explain, ModelOptions
 from assay.run import Run
+from assay_aws.attempts import instance_types
 from assay_aws.settings import ExplanationSettings
-from start_explanation.explanation_job import asks_endpoint, baseline_address, instance_type
+from start_explanation.explanation_job import asks_endpoint, baseline_address
 
 GRID_RESOLUTION = 15
 """Values of a number that partial dependence tries: Clarify's own default, which AWS's schema wants said."""
+CLARIFYS_PICTURES = ("image/jpeg", "image/png", "application/x-npy")
 IMAGE_COALITIONS = 500
 """By default for images: Clarify's own default, min(2F + 2048, 2^F − 2), takes a minute and more for each of them."""
 
@@ -46,7 +48,7 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         },
         "predictor": {
             **whom(run, model, model_name, settings),
-            **(of_endpoint(model) if asks_endpoint(run) else predictor(model, images=images)),
+            **(of_endpoint(model, images=images) if asks_endpoint(run) else predictor(model, images=images)),
             "label_headers": list(explain.label_headers),
         },
     }
@@ -75,18 +77,25 @@ def whom(run: Run, model: ModelOptions, model_name: str, settings: ExplanationSe
         return {"endpoint_name": model.endpoint_name}
     return {
         "model_name": model_name,
-        "instance_type": model.instance_type or instance_type(run, settings),
+        "instance_type": model.instance_type or instance_types(run, "explanation", settings)[0],
         "initial_instance_count": 1,
         # The job's role may make endpoints of this prefix only.
         "endpoint_name_prefix": f"{settings.prefix}-{run.id}",
     }
 
 
-def of_endpoint(model: ModelOptions) -> dict[str, Any]:
-    """How the policy's endpoint is asked: as the evaluation asked it."""
+def of_endpoint(model: ModelOptions, *, images: bool) -> dict[str, Any]:
+    """How the policy's endpoint is asked: as the evaluation asked it.
+
+    AWS's schema has no name for whole files as they are; our own engine asks as the run's policy says.
+    """
+    content_type, accept_type = model.content_type or "text/csv", model.accept_type
+    if images:
+        content_type = model.content_type if model.content_type in CLARIFYS_PICTURES else "image/jpeg"
+        accept_type = model.accept_type or "application/json"
     asked = {
-        "content_type": model.content_type or "text/csv",
-        "accept_type": model.accept_type,
+        "content_type": content_type,
+        "accept_type": accept_type,
         "content_template": model.content_template,
         "record_template": model.record_template,
         "custom_attributes": model.custom_attributes,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, Explainable
+from assay.names import JobName
 from assay.run import Run
+from assay_aws.attempts import Attempt
 from assay_aws.job_request import folder_input, processing_job
 from assay_aws.locations import resolved
 from assay_aws.settings import ExplanationSettings
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
 
 
 def explanation_job(
-    run: Run, explain: Explainable, name: str, settings: ExplanationSettings
+    run: Run, explain: Explainable, attempt: Attempt, settings: ExplanationSettings, *, resumes: bool
 ) -> CreateProcessingJobRequestTypeDef:
     """The two inputs and the one output of Clarify's contract; for our engine the archive and the run beside them.
+
+    With `resumes` also what the last attempt left behind. All attempts write into the same folder: what one has begun
+    the next goes on with, and in the end it holds the last one's results.
 
     No network, since a model is a program; a job that asks an endpoint has one, and gets no model.
     """
@@ -38,10 +43,12 @@ def explanation_job(
         ]
         if (baseline := baseline_address(run)) is not None:
             inputs.append(folder_input("baseline", baseline, "baseline"))
+        if resumes:
+            inputs.append(folder_input("resume", bucket + folder.explanation_parts, "resume/assay/parts"))
     return processing_job(
-        name=name,
+        name=str(JobName(settings.prefix, run.id, attempt.number, "explanation")),
         image=settings.explainer_image_uri,
-        instance_type=instance_type(run, settings),
+        instance_type=attempt.instance_type,
         inputs=inputs,
         output=("analysis_result", bucket + folder.explanation),
         isolated=ours and not asks_endpoint(run),  # Clarify refuses isolation: it always asks an endpoint
@@ -68,13 +75,9 @@ def check_can_be_served(report: EvaluationReport, settings: ExplanationSettings)
     handler: https://github.com/aws/sagemaker-tensorflow-serving-container
     """
     images = report.explain is not None and report.explain.kind == "images"
-    if settings.explainer_engine == "clarify" and images and not report.model.handler:
+    answered = report.model.format == "endpoint"  # and so will it again
+    if settings.explainer_engine == "clarify" and images and not (report.model.handler or answered):
         raise BadModel(
             "Clarify asks the model for pictures through TensorFlow Serving, which takes none without a handler: "
             "expected code/inference.py in the archive, found none; add one, or deploy with ExplainerEngine=assay"
         )
-
-
-def instance_type(run: Run, settings: ExplanationSettings) -> str:
-    asked = run.policy.explain.instance_type if run.policy is not None else None
-    return asked or settings.explanation_instance_type

@@ -10,14 +10,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.errors import JobFailed
 from assay.evaluation import EvaluationReport
-from assay_aws.jobs import describe_job, start_job
+from assay_aws.attempts import attempt_to_start, find_attempts, has_parts
+from assay_aws.jobs import start_job
 from assay_aws.run_store import RunStore
 from assay_aws.serving import serve_archive
 from assay_aws.settings import ExplanationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
 from start_explanation.analysis_config import analysis_config, as_json
-from start_explanation.explanation_job import check_can_be_served, explanation_job, instance_type
+from start_explanation.explanation_job import check_can_be_served, explanation_job
 
 logger = Logger()
 metrics = Metrics()
@@ -37,10 +38,14 @@ def start_explanation(event: dict[str, Any]) -> None:
     store = RunStore(settings.bucket_name, active.folder)
     run, state = store.run(), store.state()
     logger.append_keys(run=active.folder.run, model=active.folder.model)
-    if run is None or state is None or state.progress == "ended" or state.job("explanation") is not None:
+    if run is None or state is None or state.progress == "ended":
         logger.info("nothing to start", progress=None if state is None else state.progress)
         return
-    evaluation = describe_job(store.job_name(settings.prefix, "evaluation", state))
+    attempt = attempt_to_start(store, "explanation", run, state, settings)
+    if attempt is None:
+        logger.info("started before")
+        return
+    evaluation = find_attempts(store, "evaluation", state, settings.prefix).last
     if evaluation is None or not evaluation.is_over:
         logger.info("the evaluation has not ended")
         return
@@ -56,16 +61,18 @@ def start_explanation(event: dict[str, Any]) -> None:
     if report.explain is None:
         send_step_due(settings.publish_summary_queue_url, run.id)
         return
-    explain, name = report.explain, store.job_name(settings.prefix, "explanation")
+    explain = report.explain
 
     def start() -> str:
         check_can_be_served(report, settings)
-        serving = state.serving_model or name  # the evaluation's, where it asked an endpoint
+        # the evaluation's, where it asked an endpoint; the first attempt's for all, as one configuration is for all
+        serving = state.serving_model or store.job_name(settings.prefix, "explanation")
         config = analysis_config(run, explain, serving, settings)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
         if settings.explainer_engine == "clarify" and "model_name" in config["predictor"]:
             serve_archive(store, serving, settings.serving_image_uri, settings.job_role_arn)
-        start_job(explanation_job(run, explain, name, settings))
-        return name
+        job = explanation_job(run, explain, attempt, settings, resumes=attempt.number > 1 and has_parts(store))
+        start_job(job)
+        return job["ProcessingJobName"]
 
-    start_stage(store, state, "explanation", instance_type(run, settings), start, settings)
+    start_stage(store, state, "explanation", attempt, start, settings)

@@ -11,7 +11,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.errors import JobFailed
 from assay.run import RunState
-from assay_aws.jobs import describe_job, stop_job
+from assay_aws.attempts import find_attempts
+from assay_aws.jobs import stop_job
 from assay_aws.run_store import RunStore, find_active, list_active
 from assay_aws.serving import delete_endpoint, left_behind
 from assay_aws.settings import SweepSettings
@@ -57,7 +58,7 @@ def sweep(run: str, settings: SweepSettings, now: datetime) -> list[RunState]:
     store = RunStore(settings.bucket_name, active.folder)
     opened, state = store.run(), store.state()
     stage = None if state is None else current_stage(state)
-    job = None if stage is None else describe_job(store.job_name(settings.prefix, stage, state))
+    job = None if stage is None else find_attempts(store, stage, state, settings.prefix).last
     step = next_step(opened, state, job, now)
     logger.info("swept", run=run, step=step)
     if step == "wait" and state is not None:

@@ -16,7 +16,7 @@ import yaml
 from assay import drift
 from assay.evaluation import EvaluationReport, Metric, ModelFacts
 from assay.not_yet import check_is_built
-from assay.policy import Policy, read_policy
+from assay.policy import InstanceTypes, Policy, read_policy
 from assay.power import power, power_in_words
 from assay.verdict import BIAS, GateOutcome, Scope, judge, judged_interval
 from assay_aws.policy_file import parse_yaml
@@ -288,7 +288,7 @@ def spending(options: Options, policy: Policy, found: Rehearsed) -> Iterator[str
     jobs = [
         (
             "evaluation",
-            policy.evaluate.instance_type or default_instance_type("Evaluation"),
+            first_instance_type(policy.evaluate.instance_type, "Evaluation"),
             found.begin_seconds + rest,
             f"{found.rows:,} samples at {in_time(found.sample_seconds)}, {in_time(found.begin_seconds)} for the rest",
         )
@@ -299,7 +299,7 @@ def spending(options: Options, policy: Policy, found: Rehearsed) -> Iterator[str
         jobs.append(
             (
                 "explanation",
-                policy.explain.instance_type or default_instance_type("Explanation"),
+                first_instance_type(policy.explain.instance_type, "Explanation"),
                 predictions * found.sample_seconds,
                 f"{samples:,} samples, {predictions:,} predictions at {in_time(found.sample_seconds)} at most",
             )
@@ -321,11 +321,14 @@ def explained_samples(policy: Policy, found: Rehearsed) -> int:
     return min(policy.explain.chosen.samples + by_chance, found.rows or 0)
 
 
-def default_instance_type(stage: str) -> str:
-    """The template's, which a deployer may have changed."""
+def first_instance_type(asked: InstanceTypes | None, stage: str) -> str:
+    """The policy's, else the template's, which a deployer may have changed."""
+    if asked is not None:
+        return asked if isinstance(asked, str) else asked[0]
     text = (application.root() / "template.yaml").read_text(encoding="utf-8")
     document = yaml.load(text, Loader=_Plain)  # noqa: S506 - a SafeLoader
-    return f"{document['Parameters'][f'{stage}InstanceType']['Default']} (unless deployed otherwise)"
+    default = document["Parameters"][f"{stage}InstanceType"]["Default"].partition(",")[0]
+    return f"{default} (unless deployed otherwise)"
 
 
 class _Plain(yaml.SafeLoader):

@@ -31,7 +31,12 @@ from assay.names import model_name, run_id
 from assay.run import Champion, Run, RunState
 from assay.title import Title
 from assay_aws import clients
-from assay_local.moto_corrections import atomic_conditional_writes, processing_jobs, unique_models
+from assay_local.moto_corrections import (
+    atomic_conditional_writes,
+    packages_registered_once,
+    processing_jobs,
+    unique_models,
+)
 from assay_local.notices import mail
 
 # Powertools reads these at import, when Lambda has them.
@@ -55,11 +60,11 @@ ENVIRONMENT = {
     "JOB_TIME_LIMIT_SECONDS": "14400",
     "JOB_VOLUME_GB": "30",
     "EVALUATOR_IMAGE_URI": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/assay-evaluator:1",
-    "EVALUATION_INSTANCE_TYPE": "ml.m5.xlarge",
+    "EVALUATION_INSTANCE_TYPES": "ml.m5.xlarge,ml.m6i.xlarge,ml.m7i.xlarge",
     "DATA_OBJECT_ARNS": "",
     "EXPLAINER_ENGINE": "assay",
     "EXPLAINER_IMAGE_URI": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/assay-explainer:1",
-    "EXPLANATION_INSTANCE_TYPE": "ml.c5.xlarge",
+    "EXPLANATION_INSTANCE_TYPES": "ml.c5.xlarge,ml.c6i.xlarge",
     "SERVING_IMAGE_URI": f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/serving:1",
 }
 POLICY = """
@@ -68,6 +73,17 @@ data: {source: test/, annotations: test.csv}
 gates:
   - {metric: accuracy, min: 0.8}
 """
+
+# FailureReasons as SageMaker writes them
+INTERNAL = "InternalServerError: We encountered an internal error.  Please try again."  # two spaces
+CAPACITY = (
+    "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
+)
+MEMORY = (
+    "ClientError: Please use an instance type with more memory, or reduce the size of job data processed on an "
+    "instance."
+)
+EXIT = "AlgorithmError: , exit code: {}"
 
 Json = dict[str, Any]
 
@@ -171,6 +187,11 @@ class Aws:
     def run(self, folder: RunFolder) -> Run:
         return Run.model_validate_json(self.get(folder.run_json))
 
+    def champion(self, model: str = "digits") -> Champion:
+        champion = Title.parse(self.get(champion_key(model))).champion
+        assert champion is not None
+        return champion
+
     def state(self, folder: RunFolder) -> RunState:
         return RunState.model_validate_json(self.get(folder.state_json))
 
@@ -181,12 +202,12 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[Aws]:
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("time.sleep", lambda seconds: None)  # what the clients wait between tries
     sagemaker = SageMaker()
-    for replacement in (*processing_jobs(sagemaker), *unique_models(), *atomic_conditional_writes()):  # type: ignore[arg-type]
-    def champion(self, model: str = "digits") -> Champion:
-        champion = Title.parse(self.get(champion_key(model))).champion
-        assert champion is not None
-        return champion
-
+    for replacement in (
+        *processing_jobs(sagemaker),  # type: ignore[arg-type]
+        *unique_models(),
+        *packages_registered_once(),
+        *atomic_conditional_writes(),
+    ):
         monkeypatch.setattr(*replacement)
     with mock_aws():
         made = Aws(sagemaker)
@@ -290,14 +311,14 @@ class Uploaded:
             "detail": {"bucket": {"name": BUCKET}, "object": {"key": self.key, "version-id": self.version, "size": 3}},
         }
 
-    def job(self, stage: str) -> str:
-        return f"assay-{self.folder.run}-01-{stage}"
+    def job(self, stage: str, attempt: int = 1) -> str:
+        return f"assay-{self.folder.run}-{attempt:02d}-{stage}"
 
-    def changed(self, stage: str, status: str = "Completed") -> Json:
+    def changed(self, stage: str, status: str = "Completed", attempt: int = 1) -> Json:
         return {
             "source": "aws.sagemaker",
             "detail-type": "SageMaker Processing Job State Change",
-            "detail": {"ProcessingJobName": self.job(stage), "ProcessingJobStatus": status},
+            "detail": {"ProcessingJobName": self.job(stage, attempt), "ProcessingJobStatus": status},
         }
 
     @property

@@ -284,7 +284,7 @@ def test_a_rejected_upload_ends_in_an_error_and_one_notice(aws: Aws) -> None:
     [
         (
             "Failed",
-            {"ExitMessage": "short", "FailureReason": "AlgorithmError: , exit code: 1"},
+            {"ExitMessage": "no saved_model.pb; seen", "FailureReason": "AlgorithmError: , exit code: 1"},
             {"error": "BadModel", "message": "no saved_model.pb; seen: a.txt"},
             "no saved_model.pb; seen: a.txt",
         ),
@@ -296,9 +296,9 @@ def test_a_rejected_upload_ends_in_an_error_and_one_notice(aws: Aws) -> None:
         ),
         (
             "Failed",
-            {"FailureReason": "InternalServerError: We encountered an internal error.  Please try again."},
-            None,
-            "failed: InternalServerError: We encountered an internal error. Please try again.",
+            {"FailureReason": "ClientError: Data download failed:  s3://archives/x (AccessDenied)"},
+            {"error": "BadModel", "message": "another attempt's"},
+            "failed: ClientError: Data download failed: s3://archives/x (AccessDenied)",
         ),
         ("Stopped", {}, None, "was stopped before it was done, by a person or a program"),
         ("Stopped", {"seconds": 14400}, None, "was stopped at its time limit of 4:00:00"),

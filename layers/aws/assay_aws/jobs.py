@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
+from botocore.model import StringShape
 from pydantic import Field
 
 from assay.base import Foreign
@@ -79,6 +80,13 @@ class DescribedJob(Foreign):
         return self.stopping_condition.seconds
 
     @property
+    def reached_its_limit(self) -> bool:
+        """Whether it ran as long as it might: SageMaker does not say who stopped a job."""
+        if self.started_at is None or self.ended_at is None:
+            return False
+        return self.ended_at - self.started_at >= timedelta(seconds=self.time_limit_seconds)
+
+    @property
     def input_uris(self) -> list[str]:
         return [given.s3.uri for given in self.inputs if given.s3 is not None]
 
@@ -125,6 +133,12 @@ def _is_ours(job: DescribedJob | None, request: CreateProcessingJobRequestTypeDe
         return False
     uris = [given["S3Input"]["S3Uri"] for given in request["ProcessingInputs"]]
     return job.role_arn == request["RoleArn"] and job.input_uris == uris
+
+
+def known_instance_types() -> Sequence[str]:
+    """What a processing job may run on, as far as the API's model knows."""
+    shape = sagemaker().meta.service_model.shape_for("ProcessingInstanceType")
+    return shape.enum if isinstance(shape, StringShape) else ()
 
 
 def stop_job(name: str) -> None:

@@ -26,6 +26,9 @@ class Settings(BaseModel):
     prefix: str
     """What the names of this stack's jobs begin with."""
     bucket_name: str
+    evaluation_instance_types: CommaSeparated
+    """What the evaluation runs on, the next one where there is no capacity; unless the policy names others."""
+    explanation_instance_types: CommaSeparated
     start_evaluation_queue_url: str
     start_explanation_queue_url: str
     publish_summary_queue_url: str
@@ -53,7 +56,6 @@ class JobSettings(Settings):
 
 class EvaluationSettings(JobSettings):
     evaluator_image_uri: str
-    evaluation_instance_type: str
     data_object_arns: CommaSeparated = ()
     """Where a policy's data may lie beside the bucket: patterns of object ARNs."""
     allow_endpoint_predictor: bool = False
@@ -67,13 +69,14 @@ class ExplanationSettings(JobSettings):
     explainer_engine: Literal["assay", "clarify"]
     explainer_image_uri: str
     """AWS's Clarify image with the engine `clarify`."""
-    explanation_instance_type: str
     serving_image_uri: str
     """TensorFlow Serving's SageMaker image, for the Model that Clarify asks. Empty with the engine `assay`."""
 
 
 class SummarySettings(Settings):
     topic_arn: str
+    serving_image_uri: str = ""
+    """What serves a registered model."""
 
 
 class SweepSettings(Settings):

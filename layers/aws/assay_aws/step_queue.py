@@ -14,7 +14,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from assay.events import ForeignEvent, JobChanged, StepDue
-from assay.names import JobName
+from assay.names import JobName, Stage
 from assay.run import ActiveRun
 from assay_aws.clients import sqs
 from assay_aws.run_store import find_active
@@ -57,6 +57,11 @@ def _event_in(record: SQSRecord) -> Event:
 def send_step_due(queue_url: str, run: str) -> None:
     """Tell a step that it is next."""
     sqs().send_message(QueueUrl=queue_url, MessageBody=StepDue.of(run).model_dump_json(by_alias=True))
+
+
+def queue_of(stage: Stage, settings: Settings) -> str:
+    """Of the step that starts a stage's jobs."""
+    return settings.start_evaluation_queue_url if stage == "evaluation" else settings.start_explanation_queue_url
 
 
 def active_run_of(event: Event, settings: Settings) -> ActiveRun | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from assay.run import RunState, Waiting
 from assay_aws.run_store import RunStore, find_active, list_active
 from assay_aws.settings import Settings
-from assay_aws.step_queue import send_step_due
+from assay_aws.step_queue import queue_of, send_step_due
 
 
 def oldest_waiting(states: Iterable[RunState]) -> list[RunState]:
@@ -33,10 +33,4 @@ def wake_oldest(settings: Settings) -> None:
 
 def wake(state: RunState, settings: Settings) -> None:
     if state.waiting is not None:
-        send_step_due(_queue_of(state.waiting, settings), state.run)
-
-
-def _queue_of(waiting: Waiting, settings: Settings) -> str:
-    if waiting.stage == "evaluation":
-        return settings.start_evaluation_queue_url
-    return settings.start_explanation_queue_url
+        send_step_due(queue_of(state.waiting.stage, settings), state.run)

@@ -8,6 +8,8 @@ from assay.base import Record
 
 MESSAGE_MAX = 1024
 """Bytes of `/opt/ml/output/message` that SageMaker keeps as ExitMessage."""
+OUT_OF_MEMORY = "out of memory: use an instance type with more of it"
+"""What a container says; its job is started again on a larger instance."""
 
 
 class Failure(Record):

@@ -90,6 +90,11 @@ class RunFolder(NamedTuple):
         return self.explanation + "analysis_config.json"
 
     @property
+    def explanation_parts(self) -> str:
+        """What an explanation knows so far: its next attempt goes on from there."""
+        return self.explanation + "assay/parts/"
+
+    @property
     def analysis(self) -> str:
         return self.explanation + "analysis.json"
 

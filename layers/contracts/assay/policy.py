@@ -23,12 +23,14 @@ PICTURES: frozenset[Task] = frozenset({"image_classification", "object_detection
 ColumnType = Literal["numeric", "categorical", "text"]
 Label = str | int | float | bool
 InstanceType = Annotated[str, Field(pattern=r"^ml\.[a-z0-9-]+\.[a-z0-9]+$")]
+InstanceTypes = InstanceType | Annotated[tuple[InstanceType, ...], Field(min_length=1, max_length=3)]
+"""What a job runs on; of several the next one where there is no capacity."""
 ContentType = Literal["text/csv", "application/jsonlines", "application/json"]
 PictureType = Literal["image/jpeg", "image/png", "application/x-image", "application/x-npy"]
-
-
 RANK_CORRELATION = "explanation_rank_correlation"
 TOP_OVERLAP = "explanation_top_overlap"
+
+
 class Data(Record):
     """Where the held-out data lies and what its parts mean. Addresses are `s3://…` or relative to the policy's file."""
 
@@ -219,7 +221,7 @@ class Evaluate(Record):
     """Detection: the overlaps from which a box is right, one precision and recall each: `recall_50`, `recall_75`."""
     max_unreadable: int = Field(0, ge=0)
     """How many rows or pictures may be unreadable before the job fails; those too whose label `data.labels` lacks."""
-    instance_type: InstanceType | None = None
+    instance_type: InstanceTypes | None = None
 
 
 class Representative(Record):
@@ -261,7 +263,7 @@ class Explain(Record):
     context: float = Field(1.0, ge=0, le=1)
     iou_threshold: float = Field(0.5, ge=0, le=1)
     max_cost: Annotated[str, Field(pattern=r"^\d+(\.\d+)? USD$")] | None = None
-    instance_type: InstanceType | None = None
+    instance_type: InstanceTypes | None = None
 
 
 class Facet(Record):
@@ -282,6 +284,19 @@ class Bias(Record):
     facets: tuple[Facet, ...] = Field(min_length=1)
     group: str | None = None
     methods: Literal["all"] | tuple[str, ...] = "all"
+
+
+class Registry(Record):
+    """Where the model is registered when it is judged: SageMaker's Model Registry. One that ends in `error` is not."""
+
+    group: str = Field(pattern=r"^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$")
+    """The model package group's name; it must exist, and the deployer must allow it."""
+    auto_approve: bool = False
+    """Approve what passed. Else a person does; what failed is registered as rejected, all others as pending."""
+    content_types: tuple[str, ...] = ()
+    """What its endpoint takes; by default `model.content_type`, else what TensorFlow Serving takes."""
+    response_types: tuple[str, ...] = ()
+    """What it answers; by default `model.accept_type`, else `application/json`."""
 
 
 class RelativeLimit(Record):
@@ -328,6 +343,7 @@ class Policy(Record):
     explain: Explain = Explain()
     bias: Bias | None = None
     gates: tuple[Gate, ...] = ()
+    registry: Registry | None = None
 
     @model_validator(mode="after")
     def _fits_the_task(self) -> Policy:
@@ -391,8 +407,6 @@ def _of_rows(policy: Policy) -> Iterator[str]:
         yield f"model.content_type: rows are sent as {', '.join(get_args(ContentType))}, found {said}"
 
 
-def read_policy(content: object, where: str = "the policy") -> Policy:
-    """The policy in parsed YAML or JSON; `where` names the file in the error.
 def _of_drift(policy: Policy) -> Iterator[str]:
     """What gates on explanation drift ask for that there is not."""
     for place, gate in enumerate(policy.gates):
@@ -409,6 +423,8 @@ def _of_drift(policy: Policy) -> Iterator[str]:
             yield f"{where}: compares with the champion already, 1 is the same; expected `min`"
 
 
+def read_policy(content: object, where: str = "the policy") -> Policy:
+    """The policy in parsed YAML or JSON; `where` names the file in the error.
 
     Raises:
         BadPolicy: all problems at once, each with its place and, for an unknown key, the nearest known one.

@@ -97,6 +97,7 @@ class Waiting(Record):
 
     since: datetime
     stage: Stage
+    attempt: int = 1
     instance_type: str
     reason: str
 
@@ -122,6 +123,16 @@ class Claim(Record):
     """The same for each try, so that a receiver can tell a duplicate."""
 
 
+class Registration(Record):
+    """The model's version in the Model Registry, or why there is none."""
+
+    group: str
+    approval: Literal["Approved", "PendingManualApproval", "Rejected"]
+    package: str | None = None
+    """Its ARN."""
+    failure: Failure | None = None
+
+
 Progress = Literal["received", "evaluating", "explaining", "ended"]
 
 
@@ -145,6 +156,7 @@ class RunState(Record):
     serving_model: str | None = None
     """The SageMaker Model that an endpoint serves, for Clarify or a shadow endpoint: deleted when the run ends."""
     claims: dict[str, Claim] = {}
+    registration: Registration | None = None
 
     def job(self, stage: Stage) -> Job | None:
         """The last attempt at a stage."""
@@ -160,10 +172,11 @@ class RunState(Record):
         return self.model_copy(update={"jobs": (*self.jobs, job), "progress": progress, "waiting": None})
 
     def waits(self, waiting: Waiting) -> RunState:
-        """Waiting for capacity, since the first time that there was none for this stage."""
-        if self.progress == "ended" or self.job(waiting.stage) is not None:
+        """Waiting for capacity, since the first time that there was none for this attempt."""
+        last = self.job(waiting.stage)
+        if self.progress == "ended" or (last is not None and last.attempt >= waiting.attempt):
             return self
-        if self.waiting is not None and self.waiting.stage == waiting.stage:
+        if self.waiting is not None and (self.waiting.stage, self.waiting.attempt) == (waiting.stage, waiting.attempt):
             return self
         return self.model_copy(update={"waiting": waiting})
 

@@ -45,7 +45,7 @@ class Spent(Record):
 
 
 class Costs(Record):
-    """Time and money of the last attempt of each job: its instance, without disks, transfers and endpoints."""
+    """Time and money of each job, all attempts: its instances, without disks, transfers and endpoints."""
 
     evaluation: Spent | None = None
     explanation: Spent | None = None
