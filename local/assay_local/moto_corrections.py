@@ -233,6 +233,7 @@ def endpoints(service: EndpointService) -> list[Replacement]:
         (SageMakerModelBackend, "create_endpoint", create_endpoint),
         (SageMakerModelBackend, "delete_endpoint", delete_endpoint),
         (SageMakerRuntimeResponse, "invoke_endpoint", invoke_endpoint),
+        (SageMakerRuntimeResponse, "use_raw_body", True),  # a request may be a picture
         (FakeEndpointConfig, "validate_instance_type", lambda _self, _instance_type: None),
     ]
 
