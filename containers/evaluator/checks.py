@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from assay.evaluation import Explainable, Finding, Metric
+from assay.evaluation import Finding, Metric
 from assay.policy import ModelOptions
 from evaluator.classification import Classified, are_probabilities
 from model.images import is_turned
@@ -195,10 +195,3 @@ def of_files(endpoint: PictureEndpoint, files: Sequence[Path]) -> Iterator[Findi
             "files as they are: a handler that does not turn them sees them lying, as it does when it is used."
         )
         yield Finding(severity="info", title="Pictures that the model's handler has to turn", text=text)
-
-
-def not_explained(explain: Explainable | None) -> Iterator[Finding]:
-    """Of pictures that were chosen, and whose model the explainer cannot ask."""
-    if explain is not None:
-        text = "Not yet: explanations of pictures by a model behind an endpoint."
-        yield Finding(severity="info", title="Not explained", text=text)

@@ -123,9 +123,6 @@ def evaluate_images(request: Request) -> EvaluationReport:
         samples = request.outputs.explain_images(pictures.files, samples)
         request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
         explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
-        if isinstance(asked.model, PictureEndpoint):
-            findings += checks.not_explained(explain)
-            explain = None
 
     def columns(places: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
         return {name: scored.samples.column(name)[places] for name in pictures.other_columns}

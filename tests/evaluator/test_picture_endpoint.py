@@ -82,6 +82,8 @@ def test_scores_are_measured_as_those_of_a_loaded_model(job: Job, answers: list[
     titles = [finding.title for finding in report.findings]
     assert "Answered by a named endpoint" in titles
     assert "Pictures that the model's handler has to turn" not in titles
+    assert report.explain is not None  # through the endpoint
+    assert report.explain.label_headers == ("class 0", "class 1", "class 2")
 
 
 def test_of_labels_alone_nothing_is_said_that_needs_scores(job: Job, answers: list[Answers]) -> None:
@@ -160,6 +162,12 @@ def test_boxes_are_found_through_an_endpoint(job: Job, answers: list[Answers]) -
     assert report.model.runtime == "endpoint cells, each file as it is"
     assert [row["predicted"] for row in job.predictions] == [["RBC"], ["RBC", "WBC"], []]
     assert "Answered by a named endpoint" in [finding.title for finding in report.findings]
+    assert report.explain is not None
+    headers = ("RBC", "class 1", "class 2", "class 3", "WBC")  # their places are the endpoint's classes
+    assert report.explain.label_headers == headers
+    assert job.run(CELLS | {"data": CELLS["data"] | {"labels": {1: "RBC", 4: "WBC"}}}) == 0
+    assert job.report.explain is not None
+    assert job.report.explain.label_headers == ("class 0", "RBC", *headers[2:])
 
 
 def test_an_endpoints_first_class_is_asked_for(job: Job, answers: list[Answers]) -> None:

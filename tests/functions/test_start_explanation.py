@@ -228,6 +228,9 @@ CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
     (ROWS, {"baseline": {"clusters": 3}, "num_samples": 100}),
     (ROWS, {"baseline": [[1, 2], [3, 4]]}),
     (ROWS, {"baseline": [{"hours": 2, "age": 1}]}),
+    (IMAGES, {"model": {"predictor": "endpoint"}}),
+    (IMAGES, {"model": {"predictor": "endpoint", "content_type": "application/x-npy", "endpoint_name": "birds"}}),
+    (IMAGES, {"model": {"predictor": "endpoint", "content_type": "application/x-image", "target_model": "a.tar.gz"}}),
     (TEXTS, {"model": NAMED, "granularity": "sentence", "baseline": [["ok", "Books"]]}),
 ]
 
@@ -267,6 +270,46 @@ def test_the_policys_endpoint_is_asked_as_the_evaluation_asked_it() -> None:
         "probability": 0,
         "label_headers": ["low", "high"],
     }
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        (None, "image/jpeg"),
+        ("application/x-image", "image/jpeg"),
+        ("image/png", "image/png"),
+        ("application/x-npy", "application/x-npy"),
+    ],
+)
+def test_pictures_go_to_the_policys_endpoint_as_awss_schema_can_say_it(said: str | None, written: str) -> None:
+    model = {"predictor": "endpoint", "endpoint_name": "birds", "probability": "p"} | (
+        {"content_type": said} if said else {}
+    )
+    assert config(IMAGES, model)["predictor"] == {
+        "endpoint_name": "birds",
+        "content_type": written,
+        "accept_type": "application/json",
+        "probability": "p",
+        "label_headers": list(IMAGES.label_headers),
+    }
+
+
+def test_clarify_may_ask_the_endpoint_that_answered_about_pictures(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    monkeypatch.setenv("ALLOW_ENDPOINT_PREDICTOR", "true")
+    monkeypatch.setenv("ENDPOINT_ARNS", "arn:aws:sagemaker:us-east-1:1:endpoint/birds")
+    policy = {
+        "task": "image_classification",
+        "data": {"source": "test/"},
+        "model": {"predictor": "endpoint", "endpoint_name": "birds"},
+    }
+    uploaded = evaluated(aws, IMAGES, json.dumps(policy))
+    found = report(explain=IMAGES)
+    answered = found.model_copy(update={"model": found.model.model_copy(update={"format": "endpoint"})})
+    aws.put(uploaded.folder.report, answered.to_json())
+    start_explanation(uploaded.changed("evaluation"))
+    assert aws.state(uploaded.folder).failures == {}
+    assert json.loads(aws.get(uploaded.folder.analysis_config))["predictor"]["endpoint_name"] == "birds"
 
 
 @pytest.mark.parametrize("endpoint", [None, "reviews-dev"])
