@@ -28,6 +28,7 @@ from publish_summary.junit import junit
 from publish_summary.notice import notice
 from publish_summary.outcome import outcome
 from publish_summary.page import markdown, page
+from publish_summary.registration import is_due, register
 
 logger = Logger()
 metrics = Metrics()
@@ -69,7 +70,7 @@ def publish_summary(event: dict[str, Any]) -> None:
         # each attempt that asked an endpoint made one by its own name
         for model in {state.serving_model, *(job.name for _, job in evidence.jobs)}:
             delete_model(model)
-    if not announce(store, summary, settings.topic_arn):
+    if not (register_once(store, evidence, summary, settings) and announce(store, summary, settings.topic_arn)):
         return  # another invocation is at it; if it dies, the sweep comes back here
     if first:
         logger.info("run ended", verdict=summary.verdict, headline=summary.headline)
@@ -78,12 +79,32 @@ def publish_summary(event: dict[str, Any]) -> None:
     wake_oldest(settings)
 
 
+def register_once(store: RunStore, evidence: Evidence, summary: Summary, settings: SummarySettings) -> bool:
+    """Put the model into its group of the Model Registry; False while another invocation is at it.
+
+    How that went is kept in the state and told in the notice, not in the summary, which was written before: the same
+    evidence always gives the same summary.
+    """
+    if not is_due(evidence, summary):
+        return True
+
+    def register_and_keep() -> None:
+        found = register(store, evidence, summary, settings.serving_image_uri)
+        store.change(lambda state: state.model_copy(update={"registration": found}))
+        logger.info("registered", package=found.package, reason=found.failure and found.failure.message)
+        if found.failure is not None:
+            metrics.add_metric("BadSettings", MetricUnit.Count, 1)
+
+    return do_once(store, "registration", register_and_keep)
+
+
 def announce(store: RunStore, summary: Summary, topic_arn: str) -> bool:
     """Tell programs, then people, each once; False while another invocation is at one of them.
 
     The event goes first: a topic that somebody deleted must not hold up a pipeline.
     """
-    found = outcome(summary, store.bucket)
+    state = store.state()
+    found = outcome(summary, store.bucket, None if state is None else state.registration)
     told = notice(summary, found, store.bucket)
     return do_once(store, "event", lambda: put(RunFinished(detail=found))) and do_once(
         store, "notice", lambda: publish(topic_arn, told.subject, told.message, told.attributes)

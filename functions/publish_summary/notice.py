@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from assay.layout import RunFolder
 from assay.outcome import Outcome
+from assay.run import Registration
 from assay.summary import Change, Costs, Spent, Summary
 from assay.verdict import GateOutcome
 from publish_summary.headline import briefly, flips_in_words, name_of, number, one_line, shortened
@@ -20,6 +21,7 @@ TEXT_MAX = 16_000  # bytes of what people get; with four times an outcome far be
 ATTRIBUTE_MAX = 256  # characters of an attribute, far below SNS's limit: filters compare whole values
 MOST = 5  # lines of each list
 CLASSES_TOGETHER = 3  # that passed the same gate, from which on they share a line
+APPROVALS = {"Approved": "approved", "PendingManualApproval": "waits for approval", "Rejected": "rejected"}
 PROGRAMS = ("sqs", "lambda", "http", "https")
 """The protocols by which programs subscribe."""
 
@@ -43,7 +45,7 @@ class Notice:
 def notice(summary: Summary, outcome: Outcome, bucket: str) -> Notice:
     return Notice(
         subject=subject(summary),
-        text=text(summary, bucket),
+        text=text(summary, bucket, outcome.registration),
         outcome=outcome.as_message(),
         attributes=attributes(outcome),
     )
@@ -62,9 +64,9 @@ def attributes(outcome: Outcome) -> dict[str, str]:
     }
 
 
-def text(summary: Summary, bucket: str) -> str:
+def text(summary: Summary, bucket: str, registration: Registration | None = None) -> str:
     """What a person reads, the verdict first, where a mail program shows it beside the subject."""
-    *told, last = ("\n".join(part) for part in parts(summary, bucket) if part)
+    *told, last = ("\n".join(part) for part in parts(summary, bucket, registration) if part)
     return cut(printable("\n\n".join(told)), TEXT_MAX) + "\n\n" + printable(last) + "\n"
 
 
@@ -84,7 +86,7 @@ def ascii_of(text: str) -> str:
     return plain.encode("ascii", "ignore").decode()
 
 
-def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
+def parts(summary: Summary, bucket: str, registration: Registration | None) -> Iterator[list[str]]:
     yield [f"{summary.verdict.upper()}: {shortened(summary.headline)}"]
     if summary.to_mend:
         yield ["To mend it, with the data that it is to be judged on for test-data/", *indented(summary.to_mend)]
@@ -99,7 +101,7 @@ def parts(summary: Summary, bucket: str) -> Iterator[list[str]]:
     serious = [finding for finding in summary.findings if finding.severity != "info"]
     if serious:
         yield listed("Worth knowing", [f"  {finding.title}: {one_line(finding.text)}" for finding in serious])
-    yield facts(summary)
+    yield facts(summary, registration)
     yield links(summary, bucket)
 
 
@@ -158,7 +160,7 @@ def change_line(change: Change) -> str:
     return f"  {name_of(change)}: {number(change.champion)} → {number(change.value)}, {better}{sure}"
 
 
-def facts(summary: Summary) -> list[str]:
+def facts(summary: Summary, registration: Registration | None) -> list[str]:
     upload = summary.upload
     version = f" (version {upload.version})" if upload.version else ""
     lines = [f"Archive      s3://{upload.bucket}/{upload.key}{version}"]
@@ -170,8 +172,16 @@ def facts(summary: Summary) -> list[str]:
     lines.append(f"Explanation  {summary.explanation}{why}")
     if summary.costs is not None:
         lines.append(f"Jobs         {costs_in_words(summary.costs)}")
+    if registration is not None:
+        lines.append(f"Registered   {registered_in_words(registration)}")
     lines.append(f"Run          {summary.run}")
     return lines
+
+
+def registered_in_words(registration: Registration) -> str:
+    if registration.failure is not None:
+        return f"no: {one_line(registration.failure.message)}"
+    return f"{APPROVALS[registration.approval]}: {registration.package}"
 
 
 def costs_in_words(costs: Costs) -> str:

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from assay.layout import RunFolder
 from assay.outcome import GateInShort, Outcome, Problem, Severity
+from assay.run import Registration
 from assay.summary import Summary
 from assay.verdict import GateOutcome
 from publish_summary.headline import is_long, shortened
@@ -19,7 +20,7 @@ EventBridge takes 256 KB for one."""
 Item = TypeVar("Item")
 
 
-def outcome(summary: Summary, bucket: str) -> Outcome:
+def outcome(summary: Summary, bucket: str, registration: Registration | None = None) -> Outcome:
     """As much of the summary as can be sent; what decided it comes first, so that it stays longest."""
     failure = summary.failure
     whole = Outcome(
@@ -27,7 +28,7 @@ def outcome(summary: Summary, bucket: str) -> Outcome:
         model=summary.model,
         task=summary.task,
         verdict=summary.verdict,
-        severity=severity(summary),
+        severity=severity(summary, registration),
         headline=shortened(summary.headline),
         failure=None if failure is None else Problem(error=failure.error, message=shortened(failure.message)),
         to_mend=summary.to_mend,
@@ -45,18 +46,20 @@ def outcome(summary: Summary, bucket: str) -> Outcome:
         explanation=summary.explanation,
         seconds=None if summary.costs is None else summary.costs.total.seconds,
         usd=None if summary.costs is None else summary.costs.total.usd,
+        registration=registration,
         complete=not any(is_long(text) for text in texts(summary)),
     )
     return fitting(whole)
 
 
-def severity(summary: Summary) -> Severity:
+def severity(summary: Summary, registration: Registration | None = None) -> Severity:
     """How much a person has to do about the run."""
     if summary.verdict in ("fail", "error"):
         return "serious"
     calm = (
         summary.verdict != "inconclusive"
         and summary.explanation != "failed"
+        and (registration is None or registration.failure is None)
         and all(gate.counts_as != "warn" for gate in summary.gates)
         and all(finding.severity == "info" for finding in summary.findings)
     )

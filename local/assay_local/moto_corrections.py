@@ -42,6 +42,7 @@ def corrected_moto(
             *atomic_conditional_writes(),
             *processing_jobs(sagemaker),
             *unique_models(),
+            *packages_registered_once(),
             *endpoints(endpoint_service),
         ]:
             stack.callback(setattr, owner, name, getattr(owner, name))
@@ -197,6 +198,18 @@ def unique_models() -> list[Replacement]:
         return create(self, model_name, *args, **kwargs)
 
     return [(SageMakerModelBackend, "create_model", create_model)]
+
+
+def packages_registered_once() -> list[Replacement]:
+    """AWS: a client token makes one model package, however often it comes. moto makes another version each time."""
+    create = SageMakerModelBackend.create_model_package
+
+    def create_model_package(self: SageMakerModelBackend, **request: Any) -> str:
+        token = request["client_token"]
+        known = [one.arn for one in self.model_packages.values() if token and one.client_token == token]
+        return known[0] if known else create(self, **request)
+
+    return [(SageMakerModelBackend, "create_model_package", create_model_package)]
 
 
 def endpoints(service: EndpointService) -> list[Replacement]:

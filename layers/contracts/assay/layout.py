@@ -65,6 +65,11 @@ class RunFolder(NamedTuple):
         return self.evaluation + "report.json"
 
     @property
+    def model_quality(self) -> str:
+        """In SageMaker's shape, as the Model Registry reads it."""
+        return self.evaluation + "evaluation.json"
+
+    @property
     def predictions(self) -> str:
         """One row a sample."""
         return self.evaluation + "predictions.parquet"
@@ -97,6 +102,11 @@ class RunFolder(NamedTuple):
     @property
     def analysis(self) -> str:
         return self.explanation + "analysis.json"
+
+    @property
+    def bias(self) -> str:
+        """In Clarify's shape, as the Model Registry reads it; only of a registered model."""
+        return self.key("bias.json")
 
     @property
     def summary_json(self) -> str:

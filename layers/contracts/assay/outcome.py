@@ -11,6 +11,7 @@ from assay.base import Record
 from assay.evaluation import Finding
 from assay.events import BusEvent, Upload
 from assay.policy import Task
+from assay.run import Registration
 from assay.verdict import Counted, GateResult, Verdict
 
 Severity = Literal["info", "warning", "serious"]
@@ -74,6 +75,8 @@ class Outcome(Record):
     """That all jobs took."""
     usd: float | None = None
     """What they cost; None: a price is unknown."""
+    registration: Registration | None = None
+    """None: the policy names no model package group, or there is no verdict."""
     complete: bool = True
     """Whether all is here: a text that is too long, a list with too many lines is cut. `summary.json` has the rest."""
 
