@@ -154,9 +154,16 @@ class Classes:
             names=self._labels,
             explanation=explanation,
             curves={best: found},
-            drawn=outputs_to_draw(explanation.prediction, self._labels, true, self._parts.settings.debug.class_ids),
+            drawn=self._drawn(explanation.prediction, true),
             asked=game.asked,
         )
+
+    def _drawn(self, prediction: NDArray[np.float64], true: str | None) -> list[int]:
+        policy, class_ids = self._parts.request.policy, self._parts.settings.debug.class_ids
+        wanted: Sequence[str] = WHICHEVER if policy is None else policy.explain.classes
+        if class_ids is not None:
+            wanted = [self._labels[place] for place in class_ids]
+        return outputs_to_draw(prediction, self._labels, true, wanted)
 
     def _first_asked(self, first: Masked) -> Ask:
         """With the first picture it is known which runtime is asked, how many outputs there are, and their names."""
@@ -281,16 +288,21 @@ def together(explanations: Sequence[Explanation]) -> Explanation:
     )
 
 
+WHICHEVER = ("predicted", "true")
+"""The classes that are drawn where nothing else is said, whatever they are called."""
+
+
 def outputs_to_draw(
-    prediction: NDArray[np.float64], labels: Sequence[str], true: str | None, class_ids: Sequence[int] | None
+    prediction: NDArray[np.float64], labels: Sequence[str], true: str | None, wanted: Sequence[str]
 ) -> list[int]:
-    """The outputs whose heat maps are drawn: those asked for, else the predicted and the true one."""
-    if class_ids is not None:
-        return list(dict.fromkeys(class_ids))
-    drawn = [int(prediction.argmax())]
-    if true in labels and labels.index(true) not in drawn:
-        drawn.append(labels.index(true))
-    return drawn
+    """The outputs whose heat maps are drawn, in the order asked for: labels, `predicted`, `true`.
+
+    The predicted one where none of them is known.
+    """
+    predicted = int(prediction.argmax())
+    meant = {label: place for place, label in enumerate(labels)}
+    places = {"predicted": predicted, **meant} | ({"true": meant[true]} if true in meant else {})
+    return list(dict.fromkeys(places[name] for name in wanted if name in places)) or [predicted]
 
 
 def check_class_ids(class_ids: Iterable[int] | None, labels: Sequence[str]) -> None:

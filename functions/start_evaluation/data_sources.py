@@ -40,9 +40,9 @@ def data_sources(policy: Policy, policy_source: str, settings: EvaluationSetting
 
 def baseline_address(policy: Policy, policy_source: str, settings: EvaluationSettings) -> str | None:
     """Where the explanation's baseline lies, if the policy says where; raises as `data_sources` does."""
-    if not isinstance(policy.explain.baseline, str):
+    if policy.explain.baseline_address is None:
         return None
-    address = resolved(policy.explain.baseline, policy_source)
+    address = resolved(policy.explain.baseline_address, policy_source)
     check_is_allowed(address, settings.bucket_name, settings.data_object_arns)
     return address
 

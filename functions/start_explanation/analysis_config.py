@@ -9,7 +9,7 @@ from typing import Any
 from assay.errors import BadPolicy
 from assay.evaluation import Explainable
 from assay.languages import MANY
-from assay.policy import Clusters, Explain, ModelOptions
+from assay.policy import Blur, Clusters, Explain, ModelOptions
 from assay.run import Run
 from assay_aws.attempts import instance_types
 from assay_aws.settings import ExplanationSettings
@@ -17,6 +17,7 @@ from start_explanation.explanation_job import asks_endpoint, baseline_address
 
 GRID_RESOLUTION = 15
 """Values of a number that partial dependence tries: Clarify's own default, which AWS's schema wants said."""
+WHICHEVER = ("predicted", "true")
 CLARIFYS_PICTURES = ("image/jpeg", "image/png", "application/x-npy")
 IMAGE_COALITIONS = 500
 """By default for images: Clarify's own default, min(2F + 2048, 2^F − 2), takes a minute and more for each of them."""
@@ -41,7 +42,7 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         "version": "1.0",
         "dataset_type": "application/x-image" if images else "text/csv",
         "methods": {
-            "shap": shap_of_images(asked, objects=objects)
+            "shap": shap_of_images(asked, explain.label_headers, objects=objects)
             if images
             else shap_of_rows(asked, explain, run.policy.data.language),
             "report": {"name": "report", "title": f"{run.model}: run {run.id}"},
@@ -156,8 +157,12 @@ def baseline_rows(rows: Sequence[Any], names: Sequence[str]) -> list[list[Any]]:
     return ordered
 
 
-def shap_of_images(asked: Explain, *, objects: bool) -> dict[str, Any]:
-    """A colour as the baseline is ours alone; without one both engines take white noise."""
+def shap_of_images(asked: Explain, labels: Sequence[str], *, objects: bool) -> dict[str, Any]:
+    """A colour or blur as the baseline is ours alone; without one both engines take white noise.
+
+    Raises:
+        BadPolicy: `explain.classes` names none of the labels.
+    """
     compactness = float(asked.segment_compactness)
     shap: dict[str, Any] = {
         "num_samples": asked.num_samples or IMAGE_COALITIONS,
@@ -179,6 +184,24 @@ def shap_of_images(asked: Explain, *, objects: bool) -> dict[str, Any]:
             "iou_threshold": float(asked.iou_threshold),  # AWS's schema refuses integers
             "context": float(asked.context),
         }
+    if (places := class_ids(asked.classes, labels)) is not None:
+        shap["image_config"]["debug"] = {"class_ids": places}
     if isinstance(asked.baseline, tuple):
         shap["baseline"] = [list(row) for row in asked.baseline]
+    elif isinstance(asked.baseline, Blur):
+        shap["baseline"] = {"blur": asked.baseline.blur}
     return shap
+
+
+def class_ids(classes: Sequence[str], labels: Sequence[str]) -> list[int] | None:
+    """The places of the classes that are asked for; None where the predicted or the true one is among them.
+
+    Clarify's configuration has no word for those: our own engine reads the run's policy too.
+    """
+    for name in classes:
+        if name not in (*WHICHEVER, *labels):
+            known = ", ".join([*labels[:20], *(["…"] if len(labels) > 20 else [])])
+            raise BadPolicy(f"explain.classes: {name!r} is neither predicted nor true nor one of the classes {known}")
+    if not classes or set(classes) & set(WHICHEVER):
+        return None
+    return [labels.index(name) for name in classes]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from assay.errors import BadModel
+from assay.errors import BadModel, BadPolicy
 from assay.evaluation import EvaluationReport, Explainable
 from assay.names import JobName
+from assay.policy import Blur
 from assay.run import Run
 from assay_aws.attempts import Attempt
 from assay_aws.job_request import folder_input, processing_job
@@ -58,9 +59,9 @@ def explanation_job(
 
 def baseline_address(run: Run) -> str | None:
     """Where the baseline lies, if the policy says where. Clarify fetches it by itself; ours may have no network."""
-    if run.policy is None or run.policy_source is None or not isinstance(run.policy.explain.baseline, str):
+    if run.policy is None or run.policy_source is None or run.policy.explain.baseline_address is None:
         return None
-    return resolved(run.policy.explain.baseline, run.policy_source)
+    return resolved(run.policy.explain.baseline_address, run.policy_source)
 
 
 def asks_endpoint(run: Run) -> bool:
@@ -68,15 +69,22 @@ def asks_endpoint(run: Run) -> bool:
     return run.policy is not None and run.policy.model.predictor == "endpoint"
 
 
-def check_can_be_served(report: EvaluationReport, settings: ExplanationSettings) -> None:
-    """Raises BadModel when Clarify would ask an endpoint that cannot answer: minutes later, in one opaque line.
+def check_clarify_can(run: Run, report: EvaluationReport, settings: ExplanationSettings) -> None:
+    """Raises BadModel, BadPolicy when Clarify would fail: minutes later, in one opaque line.
 
     TensorFlow Serving's container takes JSON and CSV; to anything else it answers 415 unless the archive brings a
     handler: https://github.com/aws/sagemaker-tensorflow-serving-container
     """
     images = report.explain is not None and report.explain.kind == "images"
+    if settings.explainer_engine != "clarify" or not images:
+        return
+    if run.policy is not None and isinstance(run.policy.explain.baseline, Blur | tuple):
+        raise BadPolicy(
+            "explain.baseline: Clarify knows noise and the address of a picture, found "
+            f"{run.policy.explain.baseline!r:.60}; blur and colours are of ExplainerEngine=assay"
+        )
     answered = report.model.format == "endpoint"  # and so will it again
-    if settings.explainer_engine == "clarify" and images and not (report.model.handler or answered):
+    if not (report.model.handler or answered):
         raise BadModel(
             "Clarify asks the model for pictures through TensorFlow Serving, which takes none without a handler: "
             "expected code/inference.py in the archive, found none; add one, or deploy with ExplainerEngine=assay"

@@ -18,7 +18,7 @@ from assay_aws.settings import ExplanationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
 from start_explanation.analysis_config import analysis_config, as_json
-from start_explanation.explanation_job import check_can_be_served, explanation_job
+from start_explanation.explanation_job import check_clarify_can, explanation_job
 
 logger = Logger()
 metrics = Metrics()
@@ -64,7 +64,7 @@ def start_explanation(event: dict[str, Any]) -> None:
     explain = report.explain
 
     def start() -> str:
-        check_can_be_served(report, settings)
+        check_clarify_can(run, report, settings)
         # the evaluation's, where it asked an endpoint; the first attempt's for all, as one configuration is for all
         serving = state.serving_model or store.job_name(settings.prefix, "explanation")
         config = analysis_config(run, explain, serving, settings)

@@ -57,11 +57,11 @@ def read(file: Path, folders: Mapping[str, Path]) -> LocalPolicy:
         data[key] = name
         files += uploads(place, name, f"{file}: data.{key} {address}")
     explain: dict[str, Any] = dict(found.get("explain") or {})
-    if isinstance(policy.explain.baseline, str):
+    if policy.explain.baseline_address is not None:
         where = f"{file}: explain.baseline"
-        place = local_place(policy.explain.baseline, file.resolve().parent, folders, where)
+        place = local_place(policy.explain.baseline_address, file.resolve().parent, folders, where)
         explain["baseline"] = f"{DATA}baseline/" + ("" if place.is_dir() else place.name)
-        files += uploads(place, explain["baseline"], f"{where} {policy.explain.baseline}")
+        files += uploads(place, explain["baseline"], f"{where} {policy.explain.baseline_address}")
     moved = {"data": data} | ({"explain": explain} if explain else {})
     text = yaml.safe_dump({**found, **moved}, sort_keys=False, allow_unicode=True)
     return LocalPolicy(text, tuple(files), policy.model)

@@ -7,7 +7,7 @@ import yaml
 
 from assay.errors import BadPolicy, NotYet
 from assay.not_yet import check_is_built
-from assay.policy import Clusters, Gate, Policy, RelativeLimit, SliceByQuantiles, read_policy
+from assay.policy import Blur, Clusters, Gate, Policy, RelativeLimit, SliceByQuantiles, read_policy
 
 SMALLEST = {"task": "image_classification", "data": {"source": "photos/"}}
 SHARED = Path(__file__).parents[3] / "shared" / "policies"
@@ -93,6 +93,24 @@ def test_a_problem_is_named_with_its_place_and_what_was_expected(content: object
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("said", "meant", "address"),
+    [
+        ("blur", Blur(blur=10), None),
+        ({"blur": 2.5}, Blur(blur=2.5), None),
+        ("noise", "noise", None),
+        ([[128, 128, 128]], ((128, 128, 128),), None),
+        ("grey.png", "grey.png", "grey.png"),
+        (None, None, None),
+    ],
+)
+def test_what_segments_are_replaced_by_is_a_word_a_colour_or_an_address(
+    said: object, meant: object, address: str | None
+) -> None:
+    policy = read_policy(with_(task="image_classification", explain={"baseline": said}))
+    assert (policy.explain.baseline, policy.explain.baseline_address) == (meant, address)
+
+
 def test_all_problems_are_said_at_once() -> None:
     with pytest.raises(BadPolicy) as caught:
         read_policy({"task": "x", "data": {"sorce": "y"}, "gates": [{"metric": "a"}]})
@@ -132,6 +150,11 @@ def test_what_is_not_built_yet_says_so(parts: dict[str, Any], said: str) -> None
             {"explain": {"baseline": {"clusters": 2}}},
             "explain.baseline: pictures have no clusters",
         ),
+        ("image_classification", {"explain": {"baseline": [[1, 2]]}}, "explain.baseline: [(1, 2)] is no colour of 0"),
+        ("image_classification", {"explain": {"baseline": [[1, 2, 256]]}}, "expected a colour, [[128, 128, 128]], a"),
+        ("image_classification", {"explain": {"baseline": [{"red": 1}]}}, "is no colour of 0 to 255"),
+        ("tabular_regression", {"explain": {"baseline": "blur"}}, "explain.baseline: blur and noise are of pictures"),
+        ("tabular_regression", {"explain": {"baseline": "noise"}}, "explain.baseline: blur and noise are of pictures"),
         (
             "image_classification",
             {"model": ASKED | {"content_type": "text/csv"}},

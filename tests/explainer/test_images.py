@@ -178,7 +178,7 @@ def test_white_noise_is_the_baseline_when_none_is_given_and_the_same_for_one_see
         return {str(path): path.read_bytes() for path in pictures.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 9
+    assert len(first) == 10
     assert run() == first
     noise = white_noise((50, 40), 1)
     assert noise.shape == (50, 40, 3)
@@ -276,12 +276,36 @@ def test_names_of_results_are_unique_and_safe(tmp_path: Path) -> None:
 
 
 def test_the_predicted_and_the_true_class_are_drawn_once_each() -> None:
-    prediction, labels = np.array([0.2, 0.7, 0.1]), ("a", "b", "c")
-    assert outputs_to_draw(prediction, labels, None, None) == [1]
-    assert outputs_to_draw(prediction, labels, "b", None) == [1]
-    assert outputs_to_draw(prediction, labels, "c", None) == [1, 2]
-    assert outputs_to_draw(prediction, labels, "unknown", None) == [1]
-    assert outputs_to_draw(prediction, labels, "c", [0, 2, 0]) == [0, 2]
+    labels, scores, either = ["a", "b", "c"], np.array([0.1, 0.7, 0.2]), ("predicted", "true")
+    assert outputs_to_draw(scores, labels, None, either) == [1]
+    assert outputs_to_draw(scores, labels, "b", either) == [1]
+    assert outputs_to_draw(scores, labels, "c", either) == [1, 2]
+    assert outputs_to_draw(scores, labels, "elsewhere", either) == [1]
+    assert outputs_to_draw(scores, labels, "c", ["a", "true", "a"]) == [0, 2]
+    assert outputs_to_draw(scores, labels, None, ["true"]) == [1]  # rather than nothing
+
+
+@pytest.mark.parametrize(
+    ("classes", "drawn"),
+    [
+        (["predicted", "true"], ["bright", "dark"]),
+        (["true"], ["dark"]),
+        (["dark", "predicted"], ["dark", "bright"]),
+        (["bright"], ["bright"]),
+    ],
+)
+def test_the_policy_says_whose_heat_maps_are_drawn(pictures: Any, classes: list[str], drawn: list[str]) -> None:
+    inputs = pictures.root / "processing/input"
+    for name in ("run", "samples"):
+        (inputs / name).mkdir()
+    policy = {"task": "image_classification", "data": {"source": "x/"}, "explain": {"classes": classes}}
+    run = {"id": "r" * 20, "model": "m", "upload": {"bucket": "b", "key": "k"}, "opened_at": "2026-01-01T00:00:00Z"}
+    (inputs / "run/run.json").write_text(json.dumps(run | {"policy": policy}))
+    sample = {"id": "four", "row": 0, "sample": ["chosen"], "reason": "", "true": "dark", "predicted": "bright"}
+    (inputs / "samples/samples.json").write_text(json.dumps({"samples": [sample | {"file": "four.png"}]}))
+    assert pictures.run(config()) == 0, pictures.message
+    (image,) = pictures.analysis["assay"]["images"]
+    assert list(image["heat_maps"]) == drawn
 
 
 def test_superpixels_follow_colours_and_are_numbered_without_gaps() -> None:

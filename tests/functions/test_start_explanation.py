@@ -229,6 +229,7 @@ CONFIGS: list[tuple[Explainable, dict[str, Any]]] = [
     (ROWS, {"baseline": [[1, 2], [3, 4]]}),
     (ROWS, {"baseline": [{"hours": 2, "age": 1}]}),
     (IMAGES, {"model": {"predictor": "endpoint"}}),
+    (IMAGES, {"baseline": "blur", "classes": ["dog"]}),
     (IMAGES, {"model": {"predictor": "endpoint", "content_type": "application/x-npy", "endpoint_name": "birds"}}),
     (IMAGES, {"model": {"predictor": "endpoint", "content_type": "application/x-image", "target_model": "a.tar.gz"}}),
     (TEXTS, {"model": NAMED, "granularity": "sentence", "baseline": [["ok", "Books"]]}),
@@ -401,6 +402,45 @@ def test_images_have_a_bounded_number_of_coalitions_and_an_integer_compactness()
     shap = config(IMAGES)["methods"]["shap"]
     assert shap["num_samples"] == 500
     assert type(shap["image_config"]["segment_compactness"]) is int
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("blur", {"blur": 10.0}),
+        ({"blur": 3}, {"blur": 3.0}),
+        ("noise", None),
+        (None, None),
+        ([[9, 9, 9]], [[9, 9, 9]]),
+    ],
+)
+def test_what_a_pictures_segments_are_replaced_by(said: Any, written: Any) -> None:
+    assert config(IMAGES, baseline=said)["methods"]["shap"].get("baseline") == written
+
+
+@pytest.mark.parametrize(("baseline", "said"), [("blur", "Blur(blur=10.0)"), ([[0]], "((0,),)")])
+def test_clarify_is_not_asked_for_a_baseline_that_it_does_not_know(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch, baseline: Any, said: str
+) -> None:
+    monkeypatch.setenv("EXPLAINER_ENGINE", "clarify")
+    policy = {"task": "image_classification", "data": {"source": "test/"}, "explain": {"baseline": baseline}}
+    uploaded = evaluated(aws, IMAGES, json.dumps(policy))
+    start_explanation(uploaded.changed("evaluation"))
+    message = aws.state(uploaded.folder).failures["explanation"].message
+    assert f"explain.baseline: Clarify knows noise and the address of a picture, found {said}" in message
+
+
+def test_named_classes_are_those_that_clarify_looks_at_too() -> None:
+    def debug(*classes: str) -> Any:
+        return config(IMAGES, classes=classes)["methods"]["shap"]["image_config"].get("debug")
+
+    assert debug("dog", "cat") == {"class_ids": [1, 0]}
+    assert debug("dog") == {"class_ids": [1]}
+    assert debug("predicted", "dog") is None  # Clarify has no word for the predicted one
+    assert debug("predicted", "true") is None
+    assert debug() is None
+    with pytest.raises(BadPolicy, match=r"explain\.classes: 'cow' is neither predicted nor true nor .* cat, dog$"):
+        debug("predicted", "cow")
 
 
 def test_a_detectors_explanation_says_which_objects_and_how_much_around_them() -> None:

@@ -243,6 +243,17 @@ class Clusters(Record):
     clusters: int = Field(ge=1, le=100)
 
 
+class Blur(Record):
+    """The picture itself without its details."""
+
+    blur: float = Field(gt=0)
+    """Standard deviation of a Gaussian in pixels of the model's input; of 224 pixels 10 leaves colours and no shape."""
+
+
+NOISE = "noise"
+BLUR_PIXELS = 10
+
+
 class Explain(Record):
     representative: Representative = Representative()
     chosen: Chosen = Chosen()
@@ -251,11 +262,13 @@ class Explain(Record):
     num_segments: int = Field(20, ge=2)
     segment_compactness: float = Field(5, gt=0)
     classes: tuple[str, ...] = ("predicted", "true")
-    """Whose heat maps are drawn."""
-    baseline: Clusters | tuple[tuple[Any, ...], ...] | tuple[dict[str, Any], ...] | str | None = None
+    """Pictures: whose heat maps are drawn, `predicted`, `true` or a class's name. Detection: with names alone, only
+    objects found of these classes."""
+    baseline: Clusters | Blur | tuple[tuple[Any, ...], ...] | tuple[dict[str, Any], ...] | str | None = None
     """What a feature is replaced by: rows, the address of a file of rows (features only), or clusters of the data.
 
-    What a picture's segments are replaced by: a colour, [[128, 128, 128]], or the address of a picture."""
+    What a picture's segments are replaced by: a colour, [[128, 128, 128]], the address of a picture, `blur`, the
+    picture itself without details (or {blur: 10}, by so many pixels), or `noise`, as without a word."""
     pdp: tuple[str, ...] = ()
     seed: int = 0
     granularity: Literal["token", "sentence", "paragraph"] = "token"
@@ -264,6 +277,16 @@ class Explain(Record):
     iou_threshold: float = Field(0.5, ge=0, le=1)
     max_cost: Annotated[str, Field(pattern=r"^\d+(\.\d+)? USD$")] | None = None
     instance_type: InstanceTypes | None = None
+
+    @field_validator("baseline", mode="before")
+    @classmethod
+    def _by_name(cls, value: object) -> object:
+        return {"blur": BLUR_PIXELS} if value == "blur" else value
+
+    @property
+    def baseline_address(self) -> str | None:
+        """Where the baseline lies, if the policy says where."""
+        return self.baseline if isinstance(self.baseline, str) and self.baseline != NOISE else None
 
 
 class Facet(Record):
@@ -384,11 +407,11 @@ def _of_pictures(policy: Policy) -> Iterator[str]:
         yield "data.weight: it is a column of `data.annotations`, which is missing"
     if policy.explain.pdp:
         yield f"explain.pdp: partial dependence is of a row's features, pictures have none: {policy.explain.pdp[0]}"
+    expected = "expected a colour, [[128, 128, 128]], a picture's address, `blur` or `noise`"
     if isinstance(policy.explain.baseline, Clusters):
-        yield (
-            "explain.baseline: pictures have no clusters, since their segments have nothing in common; expected a "
-            "colour, [[128, 128, 128]], or a picture's address"
-        )
+        yield ("explain.baseline: pictures have no clusters, since their segments have nothing in common; " + expected)
+    elif isinstance(policy.explain.baseline, tuple) and not _is_colour(policy.explain.baseline):
+        yield f"explain.baseline: {str(list(policy.explain.baseline))[:60]} is no colour of 0 to 255; {expected}"
     if policy.task == "object_detection":
         if data.annotations is None:
             yield "data.annotations: missing; expected a CSV file with a line a box, or COCO's JSON"
@@ -400,8 +423,19 @@ def _of_pictures(policy: Policy) -> Iterator[str]:
             yield "model.predicted_label: a detector's answers are boxes; `model.probability` says where they stand"
 
 
+def _is_colour(rows: tuple[Any, ...]) -> bool:
+    """[[grey]] or [[red, green, blue]]"""
+    return (
+        len(rows) == 1
+        and len(rows[0]) in (1, 3)
+        and all(isinstance(value, int | float) and 0 <= value <= 255 for value in rows[0])
+    )
+
+
 def _of_rows(policy: Policy) -> Iterator[str]:
     """What a policy on rows says that only pictures have."""
+    if isinstance(policy.explain.baseline, Blur) or policy.explain.baseline == NOISE:
+        yield "explain.baseline: blur and noise are of pictures; expected rows, an address or {clusters: 10}"
     if policy.model.content_type in get_args(PictureType):
         said = policy.model.content_type
         yield f"model.content_type: rows are sent as {', '.join(get_args(ContentType))}, found {said}"
