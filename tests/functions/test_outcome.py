@@ -18,6 +18,7 @@ from assay.failure import Failure
 from assay.names import run_id
 from assay.outcome import Outcome, RunFinished, Severity
 from assay.policy import Gate
+from assay.run import Registration
 from assay.summary import JobTime, Summary
 from assay.verdict import GateOutcome
 from publish_summary.costs import Prices, costs
@@ -100,9 +101,16 @@ def birds() -> Summary:
     return made.model_copy(update={"headline": headline(made)})
 
 
+REGISTERED = Registration(
+    group="birds",
+    approval="Rejected",
+    package="arn:aws:sagemaker:us-east-1:111122223333:model-package/birds/7",
+)
+
+
 def test_the_event_file_is_what_its_run_tells() -> None:
     made = birds()
-    assert EVENT["detail"] == json.loads(outcome(made, made.upload.bucket).as_message())
+    assert EVENT["detail"] == json.loads(outcome(made, made.upload.bucket, REGISTERED).as_message())
     assert RunFinished.parse(EVENT).detail.gates[0].of == "Painted Bunting"  # what decided it is first
     assert "roc_auc" not in EVENT["detail"]["metrics"]
 
@@ -127,6 +135,30 @@ ODD = Finding(severity="serious", title="Constant", text="the model always says 
 def test_how_much_a_person_has_to_do(made: Summary, is_: Severity) -> None:
     assert severity(made) == is_
     assert notice(made, outcome(made, "b"), "b").attributes["severity"] == is_
+
+
+def test_a_registration_that_failed_is_something_to_look_at() -> None:
+    passed = summary("pass", gates=(PASSED,))
+    failed = Registration(
+        group="birds", approval="Approved", failure=Failure(error="BadSettings", message="no such\ngroup")
+    )
+    assert [severity(passed, one) for one in (None, REGISTERED, failed)] == ["info", "info", "warning"]
+    assert severity(summary("fail", gates=(FAILED,)), failed) == "serious"
+    assert "\nRegistered   no: no such group\nRun " in notice(passed, outcome(passed, "b", failed), "b").text
+
+
+@pytest.mark.parametrize(
+    ("approval", "said"),
+    [
+        ("Approved", "approved: arn:aws:…/birds/7"),
+        ("PendingManualApproval", "waits for approval: arn:aws:…/birds/7"),
+        ("Rejected", "rejected: arn:aws:…/birds/7"),
+    ],
+)
+def test_people_read_how_the_model_was_registered(approval: str, said: str) -> None:
+    found = Registration.model_validate({"group": "birds", "approval": approval, "package": "arn:aws:…/birds/7"})
+    made = summary("pass", gates=(PASSED,))
+    assert f"\nRegistered   {said}\nRun " in notice(made, outcome(made, "b", found), "b").text
 
 
 def test_every_protocol_of_programs_gets_the_outcome_and_people_a_text() -> None:
