@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from assay.errors import AssayError
 from assay_local import machine
-from assay_local.commands import demo, explain, init, rejudge, run, schema, validate
+from assay_local.commands import compare, demo, explain, init, open, rejudge, run, runs, schema, show, validate
 from assay_local.commands.arguments import RAW
 from assay_local.problem import Problem
 
@@ -30,7 +30,7 @@ examples:
   assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
 """
 
-COMMANDS = (demo, init, validate, run, rejudge, explain, schema)
+COMMANDS = (demo, init, validate, run, runs, show, open, compare, rejudge, explain, schema)
 INTERRUPTED, BROKEN_PIPE = 130, 141  # a shell's convention: 128 + SIGINT, 128 + SIGPIPE
 
 

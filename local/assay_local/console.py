@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console as Terminal
 from rich.console import RenderableType
 from rich.live import Live
@@ -32,6 +33,12 @@ MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
 VERDICT_STYLES = {"pass": "green", "fail": "red", "error": "red", "inconclusive": "yellow", "not judged": "cyan"}
 
 Steps = Callable[[], Sequence[Step]]
+
+
+class Column(NamedTuple):
+    title: str
+    gives: bool = False
+    """Whether its cells are cut where a terminal is too narrow."""
 
 
 class _Terminal(Terminal):
@@ -101,6 +108,27 @@ class Console:
         for name, path in places:
             self._terminal.print(Text.assemble((f"  {name:<13} ", "dim"), shown(path)), soft_wrap=True)
 
+    @property
+    def width(self) -> int | None:
+        """Columns of the terminal; None: it goes to a file or another program, and nothing has to be left out."""
+        return self._terminal.width if self._live else None
+
+    def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
+        """A line a row. A terminal cuts the cells that are too long for it; a file, or a program, gets it all."""
+        if not self._live:
+            for line in aligned([[column.title for column in columns], *rows]):
+                self.say(line)
+            return
+        header = [column.title for column in columns]
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for place, column in enumerate(columns):
+            # what gives least is as wide as its longest cell, so that all the lack of room falls on the others
+            least = None if column.gives else max(cell_len(str(row[place])) for row in [header, *rows])
+            table.add_column(Text(column.title), no_wrap=True, overflow="ellipsis", min_width=least)
+        for row in rows:
+            table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
+        self._terminal.print(table)
+
     def excerpt(self, title: str, lines: Sequence[str]) -> None:
         """The last lines of a log."""
         self.say()
@@ -150,6 +178,16 @@ class Console:
             yield refresh
         finally:
             refresh()
+
+
+def aligned(rows: Sequence[Sequence[str | Text]]) -> list[str]:
+    """Each column as wide as its longest cell, two spaces between them, and none at a line's end."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    return [
+        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in texts
+    ]
 
 
 def wrapped(text: str, width: int) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -28,6 +29,16 @@ Read = Callable[[str], bytes | None]
 """A file of the results by its key, `runs/<model>/<run>/run.json`; None when there is none."""
 
 
+class Link(NamedTuple):
+    """What a browser opens."""
+
+    url: str
+    valid_until: datetime | None = None
+    """None: for ever."""
+    console: str | None = None
+    """The page of AWS's console where it lies: it lasts, for whoever may read it."""
+
+
 class Place(Protocol):
     """What the commands on runs ask of it. Keys are those of the bucket."""
 
@@ -44,6 +55,8 @@ class Place(Protocol):
     def address(self, key: str) -> str:
         """Where a person finds it: a path, or `s3://…`."""
 
+    def link(self, key: str) -> Link: ...
+
     def title(self, model: str) -> Title: ...
 
     def change_title(self, model: str, change: Callable[[Title], Title]) -> Title:
@@ -56,19 +69,22 @@ class Place(Protocol):
 def record_in(read: Read, key: str, kind: type[AnyModel], where: str) -> AnyModel | None:
     """A file as what it holds; Problem when that is something else."""
     content = read(key)
-    return None if content is None else parsed(kind.model_validate_json, content, where)
+    if content is None:
+        return None
+    with readable(where):
+        return kind.model_validate_json(content)
 
 
-Parsed = TypeVar("Parsed")
-
-
-def parsed(parse: Callable[[bytes], Parsed], content: bytes, where: str) -> Parsed:
+@contextmanager
+def readable(where: str) -> Iterator[None]:
+    """What cannot be parsed as a Problem that names the file and the first fault."""
     try:
-        return parse(content)
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
-        raise Problem(f"{where}: not written by this version of Assay: {place}{first['msg']}") from error
+        place = ".".join(map(str, first["loc"]))
+        what = f"{place}: {first['msg']}" if place else first["msg"]
+        raise Problem(f"{where}: not written by this version of Assay: {what}") from error
 
 
 def content_of(path: Path) -> bytes | None:

@@ -19,6 +19,7 @@ from assay_local.console import Console
 from assay_local.place import Read, content_of, object_reader, record_in
 from assay_local.problem import Problem
 from assay_local.run import EXIT_CODES
+from assay_local.show import tell_verdict
 
 RUN = "run.json"
 
@@ -148,19 +149,7 @@ def as_data(summary: Summary, stored: Stored, notes: list[str]) -> dict[str, obj
 
 
 def tell(summary: Summary, stored: Stored, notes: list[str], console: Console) -> None:
-    """As the notice says it."""
-    application.make_importable("functions")
-    from publish_summary.notice import change_line, failing_first, gate_lines
-
-    console.say(f"{summary.verdict.upper()}: {summary.headline}", "bold")
-    if summary.gates:
-        console.say("\nWhat decided it")
-        for line in gate_lines(failing_first(summary.gates)):
-            console.say(line)
-    if summary.changes:
-        console.say("\nBeside the champion")
-        for change in summary.changes[:10]:
-            console.say(change_line(change))
+    tell_verdict(summary, console)
     console.say()
     before = "" if stored.summary is None else f", announced as {stored.summary.verdict}"
     console.say(f"Run          {summary.run} of {summary.model}, {stored.report.data.rows:,} samples{before}")

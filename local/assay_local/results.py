@@ -12,12 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from assay.layout import RunFolder, champion_key
 from assay.run import Champion
 from assay.title import Title
-from assay_local.place import content_of
+from assay_local.place import Link, content_of, readable
 from assay_local.problem import Problem
 
 
@@ -49,18 +47,17 @@ class Results:
         here, path = Path.cwd(), self.path(key)
         return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
+    def link(self, key: str) -> Link:
+        return Link(self.path(key).as_uri())
+
     def who(self) -> str:
         return f"{getpass.getuser()} on {socket.gethostname()}"
 
     def title(self, model: str) -> Title:
         file = self.path(champion_key(model))
         content = content_of(file)
-        try:
+        with readable(str(file)):
             return Title(model=model) if content is None else Title.parse(content)
-        except ValidationError as error:
-            raise Problem(
-                f"{file}: not a champion's record ({error.error_count()} problems); remove it to start without one"
-            ) from error
 
     def change_title(self, model: str, change: Callable[[Title], Title]) -> Title:
         """Two commands at once change it one after the other."""

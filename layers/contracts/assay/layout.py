@@ -8,6 +8,7 @@ ACTIVE_PREFIX = "active/"
 """One object for each run that has not ended: what the sweep lists."""
 
 MODELS_PREFIX = "models/"
+RUNS_PREFIX = "runs/"
 ARCHIVE_NAME = "model.tar.gz"
 POLICY_NAME = "assay.yaml"
 
@@ -34,7 +35,7 @@ class RunFolder(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        return f"runs/{self.model}/{self.run}/"
+        return f"{RUNS_PREFIX}{self.model}/{self.run}/"
 
     def key(self, path: str) -> str:
         return self.prefix + path
