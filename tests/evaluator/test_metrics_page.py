@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from assay import drift
 from bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING
 from evaluator import regression
 from evaluator.classification import Classified, measure
+from publish_summary.drift import ALIKE, HALVES, MIN_FEATURES, MIN_ROWS, MOVED, TOP
 
 PAGE = (Path(__file__).parents[2] / "docs/metrics.md").read_text()
 RNG = np.random.default_rng(0)
@@ -51,3 +53,16 @@ def test_every_metric_of_a_regressor_is_named() -> None:
 
 def test_every_metric_of_bias_is_named() -> None:
     assert {*PRE_TRAINING, *POST_TRAINING, FLIP_TEST[0]} - named() == set()
+
+
+def test_every_metric_of_explanation_drift_is_named_with_the_numbers_that_decide() -> None:
+    assert set(drift.GATES) - named() == set()
+    said = PAGE[PAGE.index("## Explanation drift") :]
+    for number in (
+        f"At least {MIN_ROWS} such rows and {MIN_FEATURES} common",
+        f"of the {TOP} features",
+        f"{HALVES} half",
+    ):
+        assert number in said
+    assert f"below {ALIKE:g} beyond chance" in said
+    assert MOVED == 0.2, "the page says a fifth"
