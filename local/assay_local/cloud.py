@@ -233,6 +233,10 @@ class Cloud:
         """Refuse the next CreateProcessingJob: with `ResourceLimitExceeded`, `ThrottlingException`, …"""
         self._sagemaker.refuse(code, message, times)
 
+    def fail_jobs(self, reason: str, times: int = 1, names: str = "") -> None:
+        """End the next jobs whose names end so before they begin, with this FailureReason: `CapacityError: …`"""
+        self._sagemaker.fail(reason, times, names)
+
     def fire(self, function: str) -> Any:
         """Fire a function's schedule now; returns the function's result."""
         return self._schedules.fire(function)

@@ -15,7 +15,7 @@ from assay_local.clients import service_model
 from assay_local.constraints import refusal, violations
 from assay_local.credentials import Roles
 from assay_local.event_bus import Event, EventBus, aws_event
-from assay_local.processing_run import Engine, ProcessingRun
+from assay_local.processing_run import Engine, Outcome, ProcessingRun
 
 Json = dict[str, Any]
 
@@ -78,6 +78,7 @@ class SageMakerService:
         self._jobs: dict[str, Job] = {}
         self._unfinished: set[str] = set()
         self._refusals: list[Exception] = []
+        self._failures: list[tuple[str, str]] = []
         self._closed = False
         self._pool = ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="processing job")
 
@@ -149,6 +150,11 @@ class SageMakerService:
         with self._lock:
             self._refusals += [SagemakerClientError(code, message) for _ in range(times)]
 
+    def fail(self, reason: str, times: int, names: str) -> None:
+        """End the next jobs whose names end so before they begin, with this FailureReason."""
+        with self._lock:
+            self._failures += [(names, reason)] * times
+
     def close(self) -> None:
         """End what runs and begin nothing more."""
         with self._lock:
@@ -164,13 +170,15 @@ class SageMakerService:
         with self._lock:
             if self._closed:
                 return
-            job.run = ProcessingRun(
-                job.describe(), self._folder / job.name, self._roles, self._endpoint, self._bus.region
-            )
-            if job.status == "Stopping":
-                job.run.stop()
-            self._change(job, started=datetime.now(UTC))
-        outcome = job.run.carry_out(self._engine)
+            doomed = self._doomed(job)
+            if doomed is None:
+                run = ProcessingRun(
+                    job.describe(), self._folder / job.name, self._roles, self._endpoint, self._bus.region
+                )
+                if job.status == "Stopping":
+                    run.stop()
+                self._change(job, run=run, started=datetime.now(UTC))
+        outcome = doomed or run.carry_out(self._engine)
         with self._lock:
             self._change(
                 job,
@@ -182,6 +190,15 @@ class SageMakerService:
         self._announce(job)
         with self._lock:
             self._unfinished.discard(job.name)
+
+    def _doomed(self, job: Job) -> Outcome | None:
+        """The end of a job that a test lets fail before it begins."""
+        for failure in self._failures:
+            names, reason = failure
+            if job.name.endswith(names):
+                self._failures.remove(failure)
+                return Outcome("Failed", failure_reason=reason)
+        return None
 
     def _change(self, job: Job, **changes: Any) -> None:
         for name, value in changes.items():

@@ -265,6 +265,4 @@ def test_a_former_attempts_reason_is_not_taken_for_the_last_ones(aws: Aws) -> No
     publish_summary(ended(aws, uploaded, "evaluation", attempt=2, ExitMessage="no rows"))
     failure = summary(aws, uploaded).failure
     assert failure is not None
-    assert failure.message.startswith(
-        f"job {uploaded.job('evaluation', 2)} failed: no rows; attempts before it: ml.m5."
-    )
+    assert failure.message.startswith(f"job {uploaded.job('evaluation', 2)} failed: no rows (earlier attempts: ml.m5.")
