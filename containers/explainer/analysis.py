@@ -12,7 +12,7 @@ from assay.explanation import AssayAnalysis
 from bias.metrics import FLIP_TEST, POST_TRAINING, PRE_TRAINING, Metric
 from explainer.analysis_config import AnalysisConfig
 from explainer.bias_job import BiasFound
-from explainer.dependence_job import FeatureDependence
+from explainer.dependence_job import FeatureDependence, NoDependence
 from explainer.not_yet import reason
 from explainer.rows import RowsExplained
 from explainer.text.explained import TextsExplained
@@ -28,8 +28,8 @@ class Results:
     """KernelSHAP of rows; of images there is none: Clarify has no place for them here."""
     texts: TextsExplained | None = None
     """The same of rows with texts."""
-    dependence: Sequence[FeatureDependence] = ()
-    dependence_features: Sequence[str] = ()
+    dependence: Sequence[FeatureDependence | NoDependence] = ()
+    dependence_features: Sequence[str | int] = ()
     """Of which features it was asked for."""
     labels: Sequence[str] = ()
     """Names of the model's outputs."""

@@ -57,6 +57,14 @@ def _cell(value: object) -> object:
     return value
 
 
+def _file_name(value: str) -> str:
+    if not value.isprintable() or not value.strip(" .") or "/" in value or "\\" in value or len(value.encode()) > 200:
+        raise ValueError(
+            "expected a file's name without its suffix, of at most 200 bytes: no folder, no control character"
+        )
+    return value
+
+
 def _baseline(value: object) -> object:
     if isinstance(value, (str, dict)):
         return value
@@ -150,7 +158,7 @@ class Pdp(_Part):
 
 
 class Report(_Part):
-    name: str = Field(default="report", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Annotated[str, AfterValidator(_file_name)] = "report"
     """The pages' file name without its suffix."""
     title: str = "Analysis Report"
 
@@ -316,6 +324,9 @@ def parse_analysis_config(text: str, where: str = "analysis_config.json") -> Ana
             f"Unable to load analysis configuration as JSON. {where}, line {error.lineno}, column {error.colno}: "
             f"{error.msg[0].lower()}{error.msg[1:]}"
         ) from error
+    except RecursionError as error:
+        raise BadPolicy(f"Unable to load analysis configuration as JSON. {where}: too deep to be read") from error
+    _check_text(content, where)
     try:
         return AnalysisConfig.model_validate(content)
     except ValidationError as error:
@@ -324,6 +335,18 @@ def parse_analysis_config(text: str, where: str = "analysis_config.json") -> Ana
     raise BadPolicy(
         own_words[0] if own_words else f"Analysis configuration schema validation error. {'; '.join(problems)}"
     )
+
+
+def _check_text(content: object, where: str) -> None:
+    """A half of a surrogate pair cannot be written into any result."""
+    try:
+        json.dumps(content, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        near = error.object[max(0, error.start - 20) : error.end + 20].encode("ascii", "backslashreplace").decode()
+        raise BadPolicy(
+            f"Unable to load analysis configuration as JSON. {where}: half of a surrogate pair, which is no character, "
+            f"stands in …{near}…"
+        ) from error
 
 
 def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:

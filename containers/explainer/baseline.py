@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def row_baseline(config: AnalysisConfig, shap: Shap, table: Table, resolve: Call
         return _without_texts(table, shap, texts) if texts else clusters(table, shap.num_clusters, shap.seed)
     if isinstance(shap.baseline, str):
         return _from_files(data_files(resolve(shap.baseline)), shap.baseline, config, table)
-    rows = _given_rows(shap.baseline, config)
+    rows = _given_rows(shap.baseline, config, table.features)
     for index, row in enumerate(rows):
         _check_width(len(row), f"{KEY}, row {index}", table.features)
     return {name: _column([row[place] for row in rows], name, table) for place, name in enumerate(table.features)}
@@ -60,19 +60,51 @@ def _without_texts(table: Table, shap: Shap, texts: Sequence[str]) -> Columns:
     return {name: np.full(rows, "", dtype=object) if name in texts else found[name] for name in table.features}
 
 
-def _given_rows(given: Any, config: AnalysisConfig) -> list[list[Any]]:
-    """Rows [[…], …]; records of JSON Lines [{"features": […]}, …]; or a JSON document that has them at `features`."""
+def _given_rows(given: Any, config: AnalysisConfig, features: Sequence[str]) -> list[list[Any]]:
+    """Rows [[…], …]; records [{…}, …] or one {…} as the data has them, or a JSON document that holds them."""
     if isinstance(given, list) and isinstance(given[0], list):
         return given
+    found = _records(given, config.features) if config.features is not None else given
+    records = [found] if isinstance(found, dict) or not isinstance(found[0], (dict, list)) else found
+    return [
+        _by_name(record, features, f"{KEY}, row {index}") if isinstance(record, dict) else record
+        for index, record in enumerate(records)
+    ]
+
+
+def _records(given: Any, path: str) -> Any:
+    """What stands at `features`: in a document, in each of its records, or in a document of one record alone."""
+    expression = jmespath.compile(path)
     records = given if isinstance(given, list) else [given]
-    if config.features is not None:
-        expression = jmespath.compile(config.features)
-        document = isinstance(given, dict)
-        found = expression.search(given) if document else [expression.search(record) for record in records]
-        if not isinstance(found, list) or not found or any(row is None for row in found):
-            raise BadPolicy(f"{KEY}: nothing stands at features {config.features!r} in {records[0]!r:.80}")
-        records = found
-    return [list(record.values()) if isinstance(record, dict) else record for record in records]
+    whole, each, alone = (
+        expression.search(given),
+        [expression.search(one) for one in records],
+        expression.search([given]),
+    )
+    if _is_there(whole):
+        return whole
+    if all(_is_there(one) for one in each):
+        return each
+    if _is_there(alone):
+        return alone
+    raise BadPolicy(f"{KEY}: nothing stands at features {path!r} in {records[0]!r:.80}")
+
+
+def _is_there(found: Any) -> bool:
+    """JMESPath answers [null, null] where it looks for keys in what has none."""
+    values = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    return any(value is not None for value in values)
+
+
+def _by_name(record: Mapping[str, Any], features: Sequence[str], where: str) -> list[Any]:
+    """A record's features in the order of the data's."""
+    missing = [name for name in features if name not in record]
+    if missing:
+        raise BadPolicy(
+            f"Feature names not found. {where} has {', '.join(map(str, record))}; expected the features of the data: "
+            f"missing {', '.join(missing)}"
+        )
+    return [record[name] for name in features]
 
 
 def _check_width(found: int, where: str, names: Sequence[str]) -> None:
@@ -91,10 +123,11 @@ def _column(values: Sequence[Any], name: str, table: Table) -> NDArray[Any]:
     for row, value in enumerate(values):
         try:
             result[row] = np.nan if value is None or value == "" else float(value)
-        except ValueError as error:
-            raise BadData(
-                f"{NOT_A_NUMBER} {KEY}, row {row}: {name} is {value!r:.80}, expected a number as in the data"
-            ) from error
+            readable = not np.isinf(result[row])
+        except (ValueError, OverflowError, TypeError):
+            readable = False
+        if not readable:
+            raise BadData(f"{NOT_A_NUMBER} {KEY}, row {row}: {name} is {value!r:.80}, expected a number as in the data")
     return result
 
 
@@ -111,7 +144,7 @@ def _from_files(files: Sequence[Path], address: str, config: AnalysisConfig, tab
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in table.features}
     data = Data(
         source=address,
-        headers=None if kind == "Parquet" else table.features,
+        headers=None if kind == "Parquet" and config.headers is None else table.features,
         features=config.features,
         columns={name: table.types[name] for name in table.features},
         missing=("",),
@@ -157,8 +190,11 @@ def _scaled(values: NDArray[Any]) -> NDArray[np.float64]:
     """A column as coordinates, (rows, k): its number, or an indicator for each category there is."""
     if values.dtype.kind == "f":
         known = values[np.isfinite(values)]
-        middle, spread = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
-        return (np.where(np.isfinite(values), values, middle)[:, None] - middle) / (spread or 1.0)
+        if not len(known):
+            return np.zeros((len(values), 1))
+        unit = _unit(known)
+        middle, spread = float((known / unit).mean()), float((known / unit).std())
+        return np.asarray((np.where(np.isfinite(values), values / unit, middle)[:, None] - middle) / (spread or 1.0))
     _, codes, counts = np.unique(values.astype(str), return_inverse=True, return_counts=True)
     frequent = np.argsort(-counts, kind="stable")[:MOST_INDICATORS]
     # half the squared distance of two indicators is one where they differ
@@ -173,9 +209,19 @@ def _centres(values: NDArray[Any], nearest: NDArray[np.int32], clusters: int) ->
     """The mean of each cluster's numbers, or its most frequent category."""
     members = [values[nearest == cluster] for cluster in range(clusters)]
     if values.dtype.kind == "f":
-        return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else np.nan for part in members])
+        return np.array([_mean(part[np.isfinite(part)]) for part in members])
     result = np.empty(clusters, dtype=object)
     for cluster, part in enumerate(members):
         found, counts = np.unique(part.astype(str), return_counts=True)
         result[cluster] = str(found[counts.argmax()])
     return result
+
+
+def _mean(known: NDArray[np.float64]) -> float:
+    unit = _unit(known)
+    return float((known / unit).mean() * unit) if len(known) else np.nan
+
+
+def _unit(known: NDArray[np.float64]) -> float:
+    """A power of two, so that dividing by it is exact, and sums and squares of the largest doubles stay finite."""
+    return float(np.ldexp(1.0, np.frexp(np.abs(known).max(initial=0.0))[1] - 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,49 +42,71 @@ class FeatureDependence:
         }
 
 
+@dataclass(frozen=True)
+class NoDependence:
+    """A feature that has none."""
+
+    name: str
+    error: str
+
+    def to_clarify(self, _labels: Sequence[str]) -> dict[str, Any]:
+        """The reason stands in the place of the arrays."""
+        return {"feature_name": self.name, "error": self.error}
+
+
 def by_importance(features: Sequence[str], importance: NDArray[np.float64]) -> list[str]:
     """The features by their Shapley values, (features, labels), the most important one first."""
     order = np.argsort(-np.abs(importance).sum(axis=1), kind="stable")
     return [features[place] for place in order.tolist()]
 
 
-def features_of(pdp: Pdp, table: Table, important: Sequence[str] | None) -> list[str]:
-    """The features asked for; else the first of the `important` ones, else of all.
-
-    Raises:
-        BadPolicy: a feature is asked for that there is not.
-    """
+def features_of(pdp: Pdp, table: Table, important: Sequence[str] | None) -> list[str | int]:
+    """The features asked for; else the first of the `important` ones, else of all."""
     if pdp.features is not None:
-        return [column_name(table.features, "methods.pdp.features", name) for name in pdp.features]
+        return pdp.features
     return list((table.features if important is None else important)[: pdp.top_k_features])
 
 
-def dependences(
-    pdp: Pdp, names: Sequence[str], table: Table, coding: Coding, predict: Predict
-) -> Iterator[FeatureDependence]:
-    """Each feature's partial dependence over all rows.
+class Dependences:
+    """What each feature's partial dependence over all rows is made of."""
 
-    Args:
-        pdp: how fine.
-        names: of the features.
-        table: the rows.
-        coding: of their features.
-        predict: coded rows → scores.
-    """
-    coded = coding.encode(table.columns)
-    places = [coding.names.index(name) for name in names]
-    grids = [
-        _most_frequent(*categories(coded[:, place]))
-        if name in coding.values
-        else buckets(coded[:, place], pdp.grid_resolution)
-        for name, place in zip(names, places, strict=True)
-    ]
-    for name, found in zip(names, partial_dependence(predict, coded, places, grids), strict=True):
-        if name in coding.values:
-            values = coding.values[name][found.grid.astype(np.intp)].tolist()
-        else:
-            values = plain(found.grid)
-        yield FeatureDependence(name, values, name not in coding.values, found)
+    def __init__(self, pdp: Pdp, table: Table, coding: Coding, predict: Predict) -> None:
+        """As asked.
+
+        Args:
+            pdp: how fine.
+            table: the rows.
+            coding: of their features.
+            predict: coded rows → scores.
+        """
+        self._pdp, self._table, self._coding, self._predict = pdp, table, coding, predict
+        self._coded = coding.encode(table.columns)
+
+    def of(self, feature: str | int) -> FeatureDependence:
+        """One feature's, by its name or place.
+
+        Raises:
+            BadPolicy: there is none of that name or place.
+            ValueError: the model's scores are not a finite number for each row.
+        """
+        name = column_name(self._table.features, "methods.pdp.features", feature)
+        place = self._coding.names.index(name)
+        grid = (
+            _most_frequent(*categories(self._coded[:, place]))
+            if name in self._coding.values
+            else buckets(self._coded[:, place], self._pdp.grid_resolution)
+        )
+        (found,) = partial_dependence(self._predict, self._coded, [place], [grid])
+        if not np.isfinite(found.mean).all():
+            point = found.grid[~np.isfinite(found.mean).all(axis=1)][0]
+            raise ValueError(f"scores where {name} is {self._values(name, np.array([point]))[0]!r} are not finite")
+        return FeatureDependence(name, self._values(name, found.grid), name not in self._coding.values, found)
+
+    def _values(self, name: str, grid: NDArray[np.float64]) -> list[Any]:
+        values: list[Any] = (
+            self._coding.values[name][grid.astype(np.intp)].tolist() if name in self._coding.values else plain(grid)
+        )
+        return values
 
 
 def _most_frequent(

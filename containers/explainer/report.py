@@ -9,6 +9,7 @@ from explainer.analysis import Results
 from explainer.bias_job import BiasFound
 from explainer.coding import Columns
 from explainer.curves import dependence_card
+from explainer.dependence_job import FeatureDependence, NoDependence
 from explainer.pages.content import (
     Bars,
     Card,
@@ -112,8 +113,10 @@ def rows_report(
         sections += [_text_labels(results.texts), local]
         more = _more(results.texts, len(results.texts.rows) - len(local.cards))
         notes += text_notes(results.texts)
-    if results.dependence:
-        sections.append(_dependence(results))
+    curves = [one for one in results.dependence if isinstance(one, FeatureDependence)]
+    notes += [f"pdp of {one.name}: {one.error}" for one in results.dependence if isinstance(one, NoDependence)]
+    if curves:
+        sections.append(_dependence(curves, results.labels))
     for when, key, bias in (
         ("before training", "pre_training_bias_metrics", results.before),
         ("after training", "post_training_bias_metrics", results.after),
@@ -274,13 +277,13 @@ def text_notes(explained: TextsExplained) -> list[str]:
     return notes
 
 
-def _dependence(results: Results) -> Section:
+def _dependence(curves: Sequence[FeatureDependence], labels: Sequence[str]) -> Section:
     intro = (
         "The mean prediction when every row has the same value of the feature (thick), some rows' own (thin), and "
         "below how the data is spread over it; of a category each value's mean. Of several labels the one that moves "
         "most is drawn."
     )
-    cards = [dependence_card(one, results.labels) for one in results.dependence[:MOST_CURVES]]
+    cards = [dependence_card(one, labels) for one in curves[:MOST_CURVES]]
     return Section("How predictions move with one feature", (intro,), cards, readings=(DEPENDENCE,))
 
 

@@ -19,7 +19,7 @@ from explainer.analysis_config import AnalysisConfig
 from explainer.baseline import row_baseline
 from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
 from explainer.coding import Coding, Columns, coding_of, content_of
-from explainer.dependence_job import FeatureDependence, by_importance, dependences, features_of
+from explainer.dependence_job import Dependences, FeatureDependence, NoDependence, by_importance, features_of
 from explainer.outputs import output_columns, output_names
 from explainer.pages import write_report
 from explainer.predictor import (
@@ -215,16 +215,23 @@ def _depend(
         # of a text there is no curve: it has as many values as rows
         others = tuple(name for name in table.features if table.types[name] != "text")
         table = replace(table, meaning=replace(table.meaning, features=others))
-    names = analyses.attempt("pdp", lambda: features_of(pdp, table, important))
-    if names is None:
-        return replace(found, dependence_features=[str(name) for name in pdp.features or ()])
+    names = features_of(pdp, table, important)
 
-    def all_of_them() -> list[FeatureDependence]:
-        result = []
-        with unexplainable():
-            for one in dependences(pdp, names, table, coding, model.predict):
-                result.append(one)
-                request.progress.report("measuring dependence", len(result), len(names), "features")
+    def all_of_them() -> list[FeatureDependence | NoDependence]:
+        dependences = Dependences(pdp, table, coding, model.predict)
+        result: list[FeatureDependence | NoDependence] = []
+        failed: list[AssayError] = []
+        for name in names:
+            try:
+                with unexplainable():
+                    result.append(dependences.of(name))
+            except AssayError as error:
+                logger.error("pdp of %s: %s", name, error)
+                failed.append(error)
+                result.append(NoDependence(str(name), str(error)))
+            request.progress.report("measuring dependence", len(result), len(names), "features")
+        if len(failed) == len(names) > 0:
+            raise failed[0]
         return result
 
     return replace(found, dependence=analyses.attempt("pdp", all_of_them) or (), dependence_features=names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,9 +112,15 @@ def in_clarifys_words(problems: Sequence[str]) -> str:
     """What is wrong with rows: Clarify's own sentence, which people search for, then the first of them."""
     more = f", and {_count(len(problems) - 1, 'row')} more" if len(problems) > 1 else ""
     if "expected a finite number" not in problems[0]:
-        return f"{HEADERS_DO_NOT_MATCH} {problems[0]}{more}"
+        return f"{_counted_words(problems[0])}{more}"
     hint = "a column that the model does not see belongs into excluded_columns, number codes into column_types"
     return f"{NOT_A_NUMBER} {problems[0]}{more}; {hint}"
+
+
+def _counted_words(problem: str) -> str:
+    """Before what is wrong with a number of cells, values or columns stands Clarify's own sentence."""
+    counted = re.search(r"\b\d+ (cells?|values?|columns?)\b.*, expected \d+|expected \d+ cells", problem)
+    return f"{HEADERS_DO_NOT_MATCH} {problem}" if counted else problem
 
 
 def data_files(folder: Path) -> list[Path]:
@@ -144,7 +151,8 @@ def open_files(files: Sequence[Path], kind: Kind, config: AnalysisConfig) -> lis
     try:
         opened = [open_file(file, data, kind, [name for name in also if isinstance(name, str)]) for file in files]
     except BadData as error:
-        raise BadData(str(error).replace("data.headers", "headers").replace("data.features", "features")) from error
+        said = str(error).replace("data.headers", "headers").replace("data.features", "features")
+        raise BadData(_counted_words(said)) from error
     for file in opened[1:]:
         if file.header != opened[0].header:
             raise BadData(
@@ -163,7 +171,7 @@ def _headers(file: Path, kind: Kind, config: AnalysisConfig) -> tuple[str, ...] 
     if kind == "CSV":
         return tuple(config.headers) if config.headers else _numbered(file)
     if config.headers is None or kind == "Parquet":
-        return None
+        return tuple(config.headers) if config.headers else None
     return tuple(config.headers[: len(config.headers) - _trailing(config)])
 
 
@@ -222,9 +230,11 @@ def find_meaning(header: tuple[str, ...], config: AnalysisConfig) -> Meaning:
 def _label_name(label: str | None, config: AnalysisConfig) -> str | None:
     if label is None:
         return None
-    if config.headers and config.dataset_type in ("application/jsonlines", "application/json"):
+    if config.dataset_type not in ("application/jsonlines", "application/json"):
+        return label if config.headers or isinstance(config.label, str) else None
+    if config.headers:
         return config.headers[len(config.headers) - _trailing(config)]
-    return label if config.headers or isinstance(config.label, str) else None
+    return label if label.isidentifier() else None  # [*].label says where it stands, and is no name
 
 
 def _is_number(cell: str) -> bool:

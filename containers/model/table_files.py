@@ -95,7 +95,7 @@ def open_file(path: Path, data: Data, kind: Kind | None = None, also: Sequence[s
     if kind == "JSON":
         return _Json(path, data, also)
     if kind == "Parquet":
-        return _Parquet(path)
+        return _Parquet(path, data.headers)
     raise BadData(
         f"{path.name}: expected CSV, JSON Lines, JSON or Parquet: a name that ends with {', '.join(SUFFIXES)}"
     )
@@ -360,13 +360,19 @@ class _Expression:
 def _parse(line: bytes) -> Any:
     """The record in a line; raises ValueError."""
     try:
-        return json.loads(line)
+        record = json.loads(line)
+        if b"\\ud" in line or b"\\uD" in line:
+            json.dumps(record, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: {error}") from error
+    except UnicodeEncodeError as error:
+        half = error.object[error.start].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"{half} is half of a surrogate pair, and no character") from error
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} at column {error.colno}") from error
     except RecursionError as error:
         raise ValueError("not JSON that can be read: too deep") from error
+    return record
 
 
 def _is_single(value: Any) -> bool:
@@ -389,24 +395,33 @@ def _shown(value: Any) -> str:
 class _Parquet:
     """The file's own types stay; what is no number becomes text when it is asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, headers: Sequence[str] | None = None) -> None:
+        """Other names than the file's are those of its columns in their order."""
         self.path = path
         try:
             schema = pq.read_schema(path)
         except (pa.ArrowInvalid, OSError) as error:
             raise BadData(f"{path.name}: not Parquet: {error}") from error
         kinds = {field.name: _kind(field.type) for field in schema}
-        self.header = tuple(name for name, kind in kinds.items() if kind is not None)
-        self.types: Mapping[str, ColumnType] = {name: kind for name, kind in kinds.items() if kind is not None}
+        self._own = tuple(name for name, kind in kinds.items() if kind is not None)
+        self.header = self._own if headers is None or set(headers) == set(self._own) else tuple(headers)
+        if len(self.header) != len(self._own):
+            raise BadData(
+                f"{path.name}: {len(self._own)} columns ({', '.join(self._own)}), expected {len(self.header)} "
+                f"({', '.join(self.header)})"
+            )
+        types = [kind for kind in kinds.values() if kind is not None]
+        self.types: Mapping[str, ColumnType] = dict(zip(self.header, types, strict=True))
 
     def portions(self) -> Iterator[Portion]:
         first = 0
         try:
             with pq.ParquetFile(self.path) as file:
-                for batch in file.iter_batches(PORTION, columns=list(self.header)):
+                for batch in file.iter_batches(PORTION, columns=list(self._own)):
                     rows = np.arange(first, first + len(batch))
                     first += len(batch)
-                    yield Portion(rows, {name: batch.column(name) for name in self.header}, ())
+                    columns = [batch.column(name) for name in self._own]
+                    yield Portion(rows, dict(zip(self.header, columns, strict=True)), ())
         except (pa.ArrowInvalid, OSError) as error:
             raise BadData(f"{self.path.name}: cannot be read after row {first}: {error}") from error
 

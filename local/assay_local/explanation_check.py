@@ -27,7 +27,7 @@ from explainer.request import Request, read_request
 from explainer.rows import explained_features
 from explainer.rows_job import read_rows, rows_model
 from explainer.shapley.plan import default_samples
-from explainer.table import Table, data_files
+from explainer.table import Table, column_name, data_files
 from explainer.text.game import grouped
 from explainer.text.units import segmenter
 from job.folders import Folders
@@ -125,7 +125,7 @@ def _units(shap: Shap, table: Table, explained: Sequence[str]) -> Iterator[int]:
 
 
 def _dependence(pdp: Pdp, table: Table) -> Planned:
-    names = features_of(pdp, table, None)
+    names = [column_name(table.features, "methods.pdp.features", name) for name in features_of(pdp, table, None)]
     points = sum(
         pdp.grid_resolution
         if table.types[name] == "numeric"

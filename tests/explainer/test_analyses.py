@@ -234,3 +234,30 @@ def test_the_page_shows_curves_and_metrics(people: Any) -> None:
         "Disparate Impact (DI)",
     ):
         assert said in page
+
+
+def test_a_feature_without_dependence_says_so_in_its_place_and_the_others_go_on(people: Any) -> None:
+    assert people.run(config({"pdp": {"features": ["age", "height", 1], "grid_resolution": 3}})) == 0, people.message
+    age, height, sex = people.analysis["explanations"]["pdp"]
+    assert len(age["model_predictions"][0]) == 3
+    assert height == {
+        "feature_name": "height",
+        "error": "Feature names not found. methods.pdp.features: 'height' is not among age, sex",
+    }
+    assert sex["feature_values"] == ["f", "m"]
+    assert "pdp of height: Feature names not found" in (people.output / "report.html").read_text()
+
+
+def test_scores_that_are_not_finite_fail_their_feature_alone(people: Any, give_model: Any) -> None:
+    def breaks(inputs: dict[str, NDArray[Any]]) -> NDArray[Any]:
+        of_many = len(inputs["age"]) > len(AGE)
+        middle = (inputs["age"] != np.round(inputs["age"])) & of_many
+        return np.where(middle[:, None], np.nan, score(inputs))
+
+    give_model(breaks, age="float32", sex="string")
+    assert people.run(config({"pdp": {"features": ["age", "sex"], "grid_resolution": 4}})) == 0, people.message
+    age, sex = people.analysis["explanations"]["pdp"]
+    assert re.fullmatch(
+        r"the predictions cannot be explained: scores where age is 24\.375 are not finite", age["error"]
+    )
+    assert "error" not in sex

@@ -184,6 +184,28 @@ def test_broken_json_is_said_with_its_line(tmp_path: Path) -> None:
         read_analysis_config(path)
 
 
+@pytest.mark.parametrize("text", ['{"methods": {"report": {"title": "\\ud800"}}}', '{"\\udfff": 1}'])
+def test_half_of_a_surrogate_pair_is_no_text(text: str) -> None:
+    with pytest.raises(BadPolicy, match=r"half of a surrogate pair, which is no character, stands in ….*\\ud"):
+        parse_analysis_config(text)
+
+
+def test_what_is_too_deep_is_no_configuration() -> None:
+    with pytest.raises(BadPolicy, match=r"^Unable to load analysis configuration as JSON\. .*: too deep to be read"):
+        parse_analysis_config("[" * 100_000)
+
+
+@pytest.mark.parametrize("name", ["My report", "Bericht über 2026", "report.v2"])
+def test_any_file_name_names_the_report(name: str) -> None:
+    assert parse_analysis_config(changed(ROWS, "methods.report", {"name": name})).methods.report.name == name
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", "../up", "a\\b", "a\nb", "x" * 201])
+def test_a_report_is_named_by_no_folder(name: str) -> None:
+    with pytest.raises(BadPolicy, match=r"methods\.report\.name: expected a file's name"):
+        parse_analysis_config(changed(ROWS, "methods.report", {"name": name}))
+
+
 def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadPolicy, match=r"^Unable to load analysis configuration as JSON\. There is no .*config\.json"):
         read_analysis_config(tmp_path / "analysis_config.json")
@@ -211,7 +233,6 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
             "application/sagemakercapturejson",
             "dataset_type application/sagemakercapturejson; supported are text/csv, application",
         ),
-        (IMAGES, "predictor.endpoint_name", "mine", "predictor.endpoint_name for images; supported are model_name"),
         (
             ROWS,
             "methods",

@@ -189,3 +189,107 @@ def test_a_coded_matrix_is_its_columns_again() -> None:
     decoded = coding.decode(coding.encode(columns))
     np.testing.assert_array_equal(decoded["x"], columns["x"])
     assert decoded["kind"].tolist() == ["b", ""]
+
+
+def test_a_baseline_by_name_may_name_its_features_in_any_order(people: Any) -> None:
+    config = {
+        "dataset_type": "application/jsonlines",
+        "column_types": {"code": "categorical"},
+        "methods": {"shap": {"baseline": [{"features": {"code": "8", "age": 40, "job": "smith"}}]}},
+        "predictor": PREDICTOR,
+    } | write(people.data, "application/jsonlines")
+    assert people.run(config) == 0, people.message
+    np.testing.assert_allclose(local_values(people)[0], known(ROWS[0], [40, "smith", "8"]), atol=1e-9)
+    config["methods"] = {"shap": {"baseline": [{"features": {"age": 40, "job": "smith", "cod": "8"}}]}}
+    assert people.run(config) == 1
+    assert re.search(r"^Feature names not found\. .*row 0 has age, job, cod; .*missing code$", people.message)
+
+
+@pytest.mark.parametrize(
+    "baseline",
+    [
+        [{"age": 40, "job": "smith", "code": "8"}],
+        {"age": 40, "job": "smith", "code": "8"},
+        [{"Wanted": "no", "code": "8", "job": "smith", "age": 40}],
+    ],
+)
+def test_records_at_the_top_of_a_document_have_a_baseline_like_themselves(people: Any, baseline: Any) -> None:
+    """AWS's notebook of JSON: the list itself, its features by a list of names."""
+    records = [dict(zip(FEATURES, row, strict=True)) | {"Wanted": "yes"} for row in ROWS]
+    (people.data / "rows.json").write_text(json.dumps(records))
+    config = {
+        "dataset_type": "application/json",
+        "headers": [*FEATURES, "Wanted"],
+        "features": '[*].["age","job","code"]',
+        "label": "[*].Wanted",
+        "column_types": {"code": "categorical"},
+        "methods": {"shap": {"baseline": baseline}},
+        "predictor": PREDICTOR,
+    }
+    assert people.run(config) == 0, people.message
+    np.testing.assert_allclose(local_values(people)[0], known(ROWS[0], [40, "smith", "8"]), atol=1e-9)
+    assert list(people.analysis["explanations"]["kernel_shap"]) == ["Wanted"]
+
+
+def test_a_label_that_is_a_path_and_has_no_header_is_no_name(people: Any) -> None:
+    records = [dict(zip(FEATURES, row, strict=True)) | {"Wanted": "yes"} for row in ROWS]
+    (people.data / "rows.json").write_text(json.dumps(records))
+    config = {
+        "dataset_type": "application/json",
+        "features": "[*].{age: age, job: job, code: code}",
+        "label": "[*].Wanted",
+        "column_types": {"code": "categorical"},
+        "methods": {"shap": {"baseline": [{"age": 40, "job": "smith", "code": "8"}]}},
+        "predictor": PREDICTOR,
+    }
+    assert people.run(config) == 0, people.message
+    assert list(people.analysis["explanations"]["kernel_shap"]) == ["label0"]
+
+
+def parquet(people: Any, headers: list[str]) -> int:
+    columns = {name: [row[place] for row in ROWS] for name, place in (("a", 0), ("b", 1), ("c", 2))}
+    pq.write_table(pa.table(columns | {"l": ["yes", "no", "yes", "no"]}), people.data / "rows.parquet")
+    ran: int = people.run(
+        {
+            "dataset_type": "application/x-parquet",
+            "headers": headers,
+            "label": headers[-1],
+            "methods": {"shap": {"baseline": [[40, "smith", "8"]]}},
+            "predictor": PREDICTOR,
+        }
+    )
+    return ran
+
+
+def test_headers_name_the_columns_of_parquet_in_their_order(people: Any) -> None:
+    assert parquet(people, [*FEATURES, "Wanted"]) == 0, people.message
+    np.testing.assert_allclose(local_values(people)[0], known(ROWS[0], [40, "smith", "8"]), atol=1e-9)
+
+
+def test_too_few_headers_for_parquet_are_an_error(people: Any) -> None:
+    assert parquet(people, ["age", "job", "Wanted"]) == 1
+    assert people.message == (
+        "Headers in config do not match with the number of columns in the dataset. rows.parquet: 4 columns "
+        "(a, b, c, l), expected 3 (age, job, Wanted)"
+    )
+
+
+def test_half_of_a_surrogate_pair_is_named_where_it_stands(people: Any) -> None:
+    """JSON can write it, UTF-8 cannot: it would break every file of the results."""
+    (people.data / "rows.jsonl").write_text('{"features":[30,"a\\ud800b","7"],"label":"yes"}\n')
+    config = {
+        "dataset_type": "application/jsonlines",
+        "headers": [*FEATURES, "Wanted"],
+        "features": "features",
+        "label": "label",
+        "methods": {"shap": {"baseline": [{"features": [40, "smith", "8"]}]}},
+        "predictor": PREDICTOR,
+    }
+    assert people.run(config) == 1
+    assert people.message == "rows.jsonl, line 1: \\ud800 is half of a surrogate pair, and no character"
+
+
+def test_the_largest_numbers_make_clusters_too() -> None:
+    huge = np.array([1.7e308, 1.6e308, -1.7e308, -1.6e308])
+    found = clusters(table({"huge": huge}), 2, seed=0)
+    np.testing.assert_allclose(found["huge"], [-1.65e308, 1.65e308])
