@@ -1,19 +1,19 @@
-"""What the summary says of the explanation: what counts for the model, and how sure that is."""
+"""What the summary says of the explanation: what counts for the model."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from assay.evaluation import EvaluationReport
-from assay.explanation import AssayAnalysis, FeatureDependence
-from assay.summary import Certainty, DependenceCurve, FaithfulnessAreas, PartialDependence
+from assay.explanation import FeatureDependence
+from assay.summary import DependenceCurve, PartialDependence
+from publish_summary.certainty import certainty
 from publish_summary.evidence import Evidence
 from publish_summary.importance import global_importance
 
 MOST_DEPENDENCES = 20
 MOST_CURVES = 10
 """Labels with a curve, of one feature."""
-MOST_LEFT_OUT = 20
 
 
 def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, object]:
@@ -34,41 +34,6 @@ def explanation(evidence: Evidence, report: EvaluationReport) -> dict[str, objec
         else global_importance(values, explained.samples.samples),
         "dependence": () if analysis is None else dependence(analysis.explanations.pdp),
     }
-
-
-def certainty(found: AssayAnalysis) -> Certainty:
-    rows, pictures = found.attributions, found.faithfulness
-    of_rows = (
-        {}
-        if rows is None
-        else {
-            "exact": rows.exact,
-            "half_width": rows.half_width,
-            "rank_correlations": rows.rank_correlations,
-            "left_out": rows.left_out,
-            "left_out_rows": rows.left_out_rows[:MOST_LEFT_OUT],
-            "surrogate": rows.surrogate,
-        }
-    )
-    of_pictures = (
-        {}
-        if pictures is None
-        else {
-            "faithfulness": FaithfulnessAreas(
-                explained=pictures.explained,
-                deletion=pictures.deletion_area,
-                insertion=pictures.insertion_area,
-                random=pictures.random_area,
-            )
-        }
-    )
-    return Certainty(
-        explained=found.samples if rows is None else rows.explained,
-        failed=found.failed,
-        model_calls=found.model_calls,
-        **of_rows,
-        **of_pictures,
-    )
 
 
 def dependence(found: Iterable[FeatureDependence]) -> tuple[PartialDependence, ...]:

@@ -7,7 +7,8 @@ import json
 from assay.evaluation import Comparison, ExplainSamples, Flip
 from assay.explanation import AssayAnalysis, Attributions, Faithfulness, FeatureDependence
 from assay.summary import FaithfulnessAreas
-from publish_summary.explanation import MOST_CURVES, MOST_LEFT_OUT, certainty, dependence
+from publish_summary.certainty import MOST_LEFT_OUT, certainty
+from publish_summary.explanation import MOST_CURVES, dependence
 from publish_summary.handler import publish_summary
 
 from .conftest import SAMPLES, Aws

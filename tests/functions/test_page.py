@@ -5,17 +5,29 @@ from typing import Any
 
 import pytest
 
-from assay.evaluation import Flip, Metric, Slice, Speed
+from assay.evaluation import DataFacts, Flip, Metric, Slice, Speed, Tensor
 from assay.failure import Failure
 from assay.layout import RunFolder
-from assay.summary import Change, Flips, Importance, JobTime, Mistake, OfChampion, Summary
+from assay.summary import (
+    Certainty,
+    Change,
+    FaithfulnessAreas,
+    Flips,
+    Importance,
+    JobTime,
+    Mistake,
+    OfChampion,
+    PartialDependence,
+    Summary,
+)
 from assay_aws.run_store import RunStore
-from publish_summary import page as page_module
-from publish_summary.page import markdown, page
+from publish_summary import pictures
+from publish_summary.page import cell, digest, inline, markdown, page
 
 from .conftest import BUCKET, Aws, report
 from .test_notice import FAILED, NOT_APPLICABLE, OPEN, PASSED, RUN, WARNED, summary
 
+FOLDER_PAGE = f"https://console.aws.amazon.com/s3/buckets/{BUCKET}?prefix=runs%2Fdigits%2F{RUN}%2F"
 STORE = RunStore(BUCKET, RunFolder("digits", RUN))
 EVIL = "<script>alert(1)</script>{{ 7 * 7 }}\"'=HYPERLINK(0)|\u202e"
 VOID = {"meta", "img", "br", "link", "input"}
@@ -122,9 +134,9 @@ def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
         "Beside the champion",
         "Mistakes, explained",
         "What the model goes by",
-        "Slices",
         "Metrics",
         "By class",
+        "Slices",
         "This run",
     ]
     for part in ("1e+308", "120 s", "-0.8", "▼ worse", "1,297 samples", "within 1e-07"):
@@ -165,15 +177,15 @@ def test_a_page_of_an_error_says_what_went_wrong(aws: Aws) -> None:
 def test_markup_in_names_is_shown_and_not_run(aws: Aws) -> None:
     names = report(labels=(EVIL,), per_class={EVIL: {EVIL: Metric(value=0.5)}})
     html = page(full(EVIL), names, STORE)
-    assert "script" not in elements(html)
+    assert elements(html).count("script") == 1  # our own, at the end
     assert "&lt;script&gt;alert(1)" in html
     assert "{{ 7 * 7 }}" in html
     assert "\u202e" not in html
     text = markdown(full(EVIL), BUCKET)
     assert "\\<script\\>" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    # metrics; gates; changes, flips and slices
-    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {4, 7, 6}
+    # tables of importance, then metrics, then gates, then all others
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3, 4, 7, 6}
 
 
 def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
@@ -182,21 +194,141 @@ def test_the_page_needs_nothing_beside_it_and_knows_the_dark(aws: Aws) -> None:
     html = page(full(), drawn, STORE)
     assert not re.search(r"""src=["'](?!data:)""", html)
     assert "link" not in elements(html)
-    # what it leads to lies beside it; the page itself loads nothing
-    assert re.findall(r"""href=["'](.*?)["']""", html) == ["evaluation/flips.csv", "summary.json", "junit.xml"]
+    # what it leads to lies beside it, or is a part of it; the page itself loads nothing
+    leads_to = {address for address in re.findall(r"""href=["'](.*?)["']""", html) if not address.startswith("#")}
+    assert leads_to == {
+        *(
+            "evaluation/flips.csv",
+            "evaluation/report.json",
+            "evaluation/plots/confusion.svg",
+            "explanation/report.html",
+        ),
+        *("summary.json", "summary.md", "junit.xml", FOLDER_PAGE, FOLDER_PAGE + "evaluation%2F"),
+    }
     assert "data:image/svg+xml;base64,PHN2Zy8+" in html
     assert "prefers-color-scheme: dark" in html
 
 
-def test_pictures_are_embedded_up_to_a_size_and_the_rest_is_said(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page_module, "PICTURES_MAX", 25)
-    keys = tuple(f"{STORE.folder.explanation}{n}.jpeg" for n in range(4))
-    for key in keys:
-        aws.put(key, b"0123456789")
-    pictured = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=keys)
+def test_nothing_runs_in_the_page_but_our_style_and_our_script(aws: Aws) -> None:
+    html = page(full(EVIL), report(), STORE)
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="(.*?)">', html)
+    directives = dict(part.strip().split(" ", 1) for part in policy.replace("&#39;", "'").split(";"))
+    (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
+    (script,) = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    assert directives == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": digest(style),
+        "script-src": digest(script),
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert (style, script) == (inline("summary.css"), inline("summary.js"))
+    assert not re.search(r"""<[^>]*\s(style|on\w+)=""", html.replace(style, "").replace(script, ""))
+
+
+def heat_maps(aws: Aws, number: int) -> tuple[str, ...]:
+    """Full pictures of 10 bytes, and thumbnails of 4."""
+    keys = tuple(f"{STORE.folder.explanation}explanations_shap/{n}.jpeg" for n in range(number))
+    for n, key in enumerate(keys):
+        aws.put(key, b"full pixel")
+        aws.put(f"{STORE.folder.explanation}assay/thumbnails/{n}.webp", b"tiny")
+    return keys
+
+
+def test_the_first_pictures_are_whole_the_others_thumbnails_and_the_rest_is_said(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "SHARP", 2)
+    monkeypatch.setattr(pictures, "ROOM", 10 + 10 + 4 + 4 + 3)
+    pictured = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=heat_maps(aws, 6))
     html = page(full(mistakes=(pictured,)), None, STORE)
-    assert html.count("data:image/jpeg") == 2
+    assert html.count("data:image/jpeg;base64,ZnVsbCBwaXhlbA==") == 2
+    assert html.count("data:image/webp;base64,dGlueQ==") == 2
     assert "2 more pictures lie in the run's folder" in " ".join(html.split())
+    # whether the page carries it or not, each leads to the whole picture beside it
+    linked = re.findall(r'href="(explanation/explanations_shap/\d.jpeg)"', html)
+    assert linked == [f"explanation/explanations_shap/{n}.jpeg" for n in range(6)]
+
+
+def test_of_an_engine_that_writes_no_thumbnails_whole_pictures_are_shown(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "SHARP", 0)
+    key = STORE.folder.explanation + "explanations_shap/a.jpeg"
+    aws.put(key, b"full pixel")
+    pictured = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=(key, key.replace("a.", "gone.")))
+    html = page(full(mistakes=(pictured,)), None, STORE)
+    assert html.count("data:image/jpeg") == 1
+    assert "gone.jpeg" not in html
+
+
+def test_what_was_broken_stands_with_the_champion_and_its_explanation_beside(aws: Aws) -> None:
+    said = OfChampion(predicted="three", score=0.93, attributions={"hours": 0.25})
+    broken = Mistake(id="row 7", true="three", predicted="eight", reason="mistake", broken=True, champion=said)
+    other = Mistake(id="row 9", true="one", predicted="two", reason="mistake")
+    html = " ".join(page(full(mistakes=(broken, other)), report(), STORE).split())
+    beside, others = html.split('<section id="mistakes">')
+    assert "What was broken, explained" in beside and "Other mistakes, explained" in others
+    assert "The champion said <b>three</b> with 0.93" in beside and "+0.25" in beside
+    assert ">row 7<" in beside and ">row 9<" in others and ">row 7<" not in others
+
+
+def test_partial_dependence_is_drawn_of_numbers_and_listed_of_categories(aws: Aws) -> None:
+    curve = {"curves": [{"label": "high", "scores": [0.1, 0.5, 1e308]}], "shares": [0.5, 0.25, 0.25]}
+    drawn = (
+        PartialDependence.model_validate({"feature": "age", "values": [20, 30.5, 80], **curve}),
+        PartialDependence.model_validate({"feature": "town", "values": ["", "Ulm", "Bonn"], **curve}),
+        PartialDependence(feature="job", error="one value only"),
+    )
+    html = " ".join(page(full(dependence=drawn), report(), STORE).split())
+    elements(html)
+    assert 'd="M4.0 112.0L' in html and "316.0 8.0" in html
+    for said in ("(empty)", "Ulm", "25 %", "1e+308", "one value only"):
+        assert said in html
+
+
+def test_how_sure_the_explanations_are_is_said_on_page_and_in_markdown(aws: Aws) -> None:
+    sure = Certainty(
+        explained=40,
+        failed=1,
+        model_calls=1234,
+        exact=False,
+        half_width=0.012,
+        rank_correlations={"a": 0.98, "b": 0.91},
+        left_out=22,
+        left_out_rows=("row 3", "row 5"),
+        faithfulness=FaithfulnessAreas(explained=12, deletion=0.1, insertion=0.8, random=0.4),
+    )
+    made = full(certainty=sure, max_additivity_gap=1e-7)
+    html = " ".join(page(made, report(), STORE).replace("&#39;", "'").split())
+    for said in (
+        "within 1e-07",
+        "± 0.012",
+        "a correlation of 0.91, the least of 2 outputs (b)",
+        "an area of 0.8 under the score's curve, an order by chance 0.4; taken away first it leaves 0.1",
+        "22 rows that the time budget was too short for: row 3, row 5 and 20 more",
+        "1 samples that could not be read",
+        "40 explained, the model asked about 1,234",
+    ):
+        assert said in html
+        assert cell(said) in markdown(made, BUCKET)
+
+
+def test_facts_of_model_and_data_are_told(aws: Aws) -> None:
+    tensor = Tensor(name="pixels", shape=(None, 8, 8), dtype="float32")
+    facts = report().model.model_copy(update={"archive_sha256": "abc123", "inputs": (tensor,)})
+    data = DataFacts(rows=100, unreadable=22, unreadable_names=("a.png: cut short",), sha256="def456")
+    html = page(full(model_facts=facts, data=data), report(), STORE)
+    for said in (
+        "abc123",
+        "def456",
+        "float32 ? × 8 × 8",
+        "22 that could not be read",
+        "a.png: cut short",
+        "and 21 more",
+    ):
+        assert said in html
 
 
 def test_ten_thousand_classes_and_features_give_a_page_that_opens(aws: Aws) -> None:
@@ -230,6 +362,24 @@ def test_how_fast_the_model_answered_and_by_which_runtime_is_told(aws: Aws) -> N
     found = report()
     model = found.model.model_copy(update={"runtime": "ONNX Runtime 1", "runtime_reason": "its scores are <the same>"})
     speed = Speed(per_second=1234.5, unit="images", latency_p50_ms=4.5678, latency_p95_ms=9)
-    html = page(full(), found.model_copy(update={"model": model, "speed": speed}), STORE)
+    html = page(full(model_facts=model, data=found.data, speed=speed), found, STORE)
     assert "ONNX Runtime 1" in html and "its scores are &lt;the same&gt;" in html
     assert "1,234 images a second; a single one 4.57 ms, of 100 the slowest five 9 ms or more" in html
+
+
+def test_each_job_leads_to_its_console_page_its_log_and_its_folder(aws: Aws) -> None:
+    job = full().jobs[0]
+    real = job.model_copy(update={"arn": f"arn:aws:sagemaker:eu-west-1:111122223333:processing-job/{job.name}"})
+    html = page(full(jobs=(real,)), report(), STORE).replace("&amp;", "&")
+    console = "https://eu-west-1.console.aws.amazon.com"
+    streams = "$252Faws$252Fsagemaker$252FProcessingJobs$3FlogStreamNameFilter$3D"
+    for address in (
+        f"{console}/sagemaker/home?region=eu-west-1#/processing-jobs/{job.name}",
+        f"{console}/cloudwatch/home?region=eu-west-1#logsV2:log-groups/log-group/{streams}{job.name}$252F",
+        f"{console}/s3/buckets/{BUCKET}?region=eu-west-1&prefix=runs%2Fdigits%2F{RUN}%2Fevaluation%2F",
+    ):
+        assert f'href="{address}"' in html
+    assert f"s3://{BUCKET}/runs/digits/{RUN}/evaluation/" in html
+    # an AWS on a laptop has no console
+    local = job.model_copy(update={"arn": f"arn:aws:sagemaker:us-east-1:123456789012:processing-job/{job.name}"})
+    assert "console.aws" not in page(full(jobs=(local,)), report(), STORE)
