@@ -14,7 +14,21 @@ from importlib.metadata import PackageNotFoundError, version
 
 from assay.errors import AssayError
 from assay_local import machine
-from assay_local.commands import compare, demo, explain, init, open, rejudge, run, runs, schema, show, validate
+from assay_local.commands import (
+    champion,
+    compare,
+    demo,
+    explain,
+    init,
+    open,
+    rejudge,
+    rerun,
+    run,
+    runs,
+    schema,
+    show,
+    validate,
+)
 from assay_local.commands.arguments import RAW
 from assay_local.problem import Problem
 
@@ -30,7 +44,7 @@ examples:
   assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
 """
 
-COMMANDS = (demo, init, validate, run, runs, show, open, compare, rejudge, explain, schema)
+COMMANDS = (demo, init, validate, run, runs, show, open, compare, champion, rerun, rejudge, explain, schema)
 INTERRUPTED, BROKEN_PIPE = 130, 141  # a shell's convention: 128 + SIGINT, 128 + SIGPIPE
 
 

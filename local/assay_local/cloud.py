@@ -16,13 +16,16 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.moto_api._internal.models import moto_api_backend
+from moto.s3.models import s3_backends
 from moto.sqs.models import sqs_backends
 
+from assay.events import RunRequested, Upload
 from assay_local import application, clients, stack
 from assay_local.access_log import AccessLog, Call
 from assay_local.aws_server import AwsServer
@@ -196,6 +199,22 @@ class Cloud:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not done after {timeout} s: {moving}")
             time.sleep(0.05)
+
+    def put_again(self, archive: Path, upload: Upload, uploaded_at: datetime) -> str:
+        """Put an archive that was uploaded at another time, and ask for a run of it by `upload.request`.
+
+        As if it had lain here since: S3 would still tell its time, and no upload's event comes. Returns the version.
+        """
+        s3 = self.client("s3")
+        self.drop(lambda event: event["detail"]["object"]["key"] == upload.key)
+        s3.upload_file(str(archive), upload.bucket, upload.key)
+        stored = s3_backends[self.account]["aws"].get_object(upload.bucket, upload.key)
+        assert stored is not None  # it was uploaded just now
+        stored.last_modified = uploaded_at.astimezone(UTC).replace(tzinfo=None)  # as moto keeps it
+        asked = RunRequested.of(upload.model_copy(update={"version": stored.version_id}))
+        entry = {"Source": "assay", "DetailType": asked.detail_type, "Detail": asked.detail.model_dump_json()}
+        self.client("events").put_events(Entries=[entry])
+        return str(stored.version_id)
 
     # What a test does and sees
 

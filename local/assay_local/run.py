@@ -21,7 +21,7 @@ from assay_local.packing import is_archive, pack
 from assay_local.problem import Problem
 from assay_local.results import Results
 from assay_local.steps import Task
-from assay_local.upload_story import Ended, UploadStory, size
+from assay_local.upload_story import Again, Ended, UploadStory, size
 
 if TYPE_CHECKING:
     from assay_local.cloud import Cloud, Job
@@ -56,6 +56,8 @@ class Options:
     """A SageMaker endpoint that the policy names → the address of a container's /invocations."""
     timeout: float = 3600.0
     """seconds"""
+    again: Again | None = None
+    """None: the archive has not been run before."""
 
 
 def run(options: Options, console: Console) -> tuple[int, Path]:
@@ -84,7 +86,7 @@ def run(options: Options, console: Console) -> tuple[int, Path]:
                 upload(s3, bucket, folder, policy.files, data)
                 s3.put_object(Bucket=bucket, Key=folder + POLICY_NAME, Body=policy.text.encode())
                 data.detail += "" if champion is None else f"; champion {champion.run}"
-        ended = judge(cloud, archive, folder + ARCHIVE_NAME, results, console, options.timeout)
+        ended = judge(cloud, archive, folder + ARCHIVE_NAME, results, console, options.timeout, options.again)
     return EXIT_CODES[ended.summary.verdict], results.path(ended.folder.summary_html)
 
 
@@ -157,9 +159,17 @@ def upload(s3: Any, bucket: str, folder: str, files: Sequence[tuple[str, Path]],
     task.detail = f"{len(files):,} {'file' if len(files) == 1 else 'files'}, {size(total)}"
 
 
-def judge(cloud: Cloud, archive: Path, key: str, results: Results, console: Console, timeout: float) -> Ended:
+def judge(
+    cloud: Cloud,
+    archive: Path,
+    key: str,
+    results: Results,
+    console: Console,
+    timeout: float,
+    again: Again | None = None,
+) -> Ended:
     """Upload an archive, show what comes of it, and keep the results."""
-    story = UploadStory(cloud, archive, key)
+    story = UploadStory(cloud, archive, key, again)
     try:
         with console.following(story.steps):
             ended = story.tell(timeout)

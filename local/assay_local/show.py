@@ -107,7 +107,7 @@ def tell_run(summary: Summary, title: Title, console: Console) -> None:
     }
     for name, value in facts.items():
         if value:
-            console.say(f"  {name:<12} {value}")
+            console.say(f"  {name:<13} {value}")
 
 
 def job_row(job: JobTime) -> list[str | Text]:
@@ -152,7 +152,7 @@ def tell_unfinished(runs: Runs, folder: RunFolder, console: Console) -> None:
 def tell_addresses(place: Place, folder: RunFolder, console: Console) -> None:
     console.say("\nWhere it lies", "bold")
     for name, address in addresses(place, folder):
-        console.say(f"  {name:<12} {address}")
+        console.say(f"  {name:<13} {address}")
 
 
 def addresses(place: Place, folder: RunFolder) -> Iterator[tuple[str, str]]:

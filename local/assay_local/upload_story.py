@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,10 +35,20 @@ class Ended:
     jobs: tuple[Job, ...]
 
 
+@dataclass(frozen=True)
+class Again:
+    """Of an archive that is run once more."""
+
+    request: str
+    """What tells the run from the upload's own."""
+    uploaded_at: datetime
+    """When it first came: a run more makes no newer model of it."""
+
+
 class UploadStory:
     """Puts an archive into the bucket; from there on nothing but events drives it, and this only looks on."""
 
-    def __init__(self, cloud: Cloud, archive: Path, key: str) -> None:
+    def __init__(self, cloud: Cloud, archive: Path, key: str, again: Again | None = None) -> None:
         self._cloud = cloud
         self._bucket = cloud.outputs["BucketName"]
         self._archive = archive
@@ -45,12 +56,13 @@ class UploadStory:
         self._began = time.time()
         self._uploaded: float | None = None
         self._told: float | None = None
-        self._upload = Upload(bucket=self._bucket, key=key)
+        self._again = again
+        self._upload = Upload(bucket=self._bucket, key=key, request="" if again is None else again.request)
 
     @property
     def folder(self) -> RunFolder:
         upload = self._upload
-        return RunFolder(model_name(upload.key), run_id(upload.bucket, upload.key, upload.version))
+        return RunFolder(model_name(upload.key), run_id(upload.bucket, upload.key, upload.version, upload.request))
 
     def tell(self, timeout: float) -> Ended:
         """Upload, and wait for the notice.
@@ -60,9 +72,12 @@ class UploadStory:
         """
         s3 = self._cloud.client("s3")
         self._began = time.time()
-        s3.upload_file(str(self._archive), self._bucket, self._key)
-        version = s3.head_object(Bucket=self._bucket, Key=self._key)["VersionId"]
-        self._upload = Upload(bucket=self._bucket, key=self._key, version=version)
+        if self._again is None:
+            s3.upload_file(str(self._archive), self._bucket, self._key)
+            version = s3.head_object(Bucket=self._bucket, Key=self._key)["VersionId"]
+        else:
+            version = self._cloud.put_again(self._archive, self._upload, self._again.uploaded_at)
+        self._upload = self._upload.model_copy(update={"version": version})
         self._uploaded = time.time()
         notice = self._wait(timeout)
         # The last function still has its books to close: the run leaves the index of active ones after the notice.
@@ -134,8 +149,9 @@ def steps_of(
     """
     steps: list[Step] = []
     evaluation, explanation = jobs.get("evaluation"), jobs.get("explanation")
-    if any(is_of_upload(event, upload) for event in events):
-        steps.append(job_step("evaluation", "Object Created → start_evaluation", evaluation, uploaded, told, over))
+    began = next((event["detail-type"] for event in events if begins(event, upload)), None)
+    if began is not None:
+        steps.append(job_step("evaluation", f"{began} → start_evaluation", evaluation, uploaded, told, over))
     if "Completed" in ends(evaluation, events) and (explanation is not None or not told):
         cause = "evaluation job Completed → start_explanation"
         steps.append(job_step("explanation", cause, explanation, ended(evaluation, uploaded), told, over))
@@ -166,11 +182,11 @@ def summary_cause(evaluation: Sequence[str], explanation: Sequence[str]) -> str:
     return ""
 
 
-def is_of_upload(event: Event, upload: Upload) -> bool:
-    if event["detail-type"] != "Object Created":
+def begins(event: Event, upload: Upload) -> bool:
+    """Whether it is the event that the upload's run begins with."""
+    if event["detail-type"] not in ("Object Created", "Assay Run Requested"):
         return False
-    bucket, found = event["detail"]["bucket"], event["detail"]["object"]
-    return (bucket["name"], found["key"], found.get("version-id", "")) == (upload.bucket, upload.key, upload.version)
+    return Upload.of_event(dict(event)) == upload
 
 
 def ends(job: Job | None, events: Sequence[Event]) -> list[str]:

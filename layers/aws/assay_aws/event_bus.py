@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from assay.events import RunRequested, Upload
 from assay.outcome import RunFinished
 from assay_aws.clients import events
 
@@ -12,9 +13,17 @@ class NotPut(Exception):
 
 def put(event: RunFinished) -> None:
     """Raises NotPut."""
-    answer = events().put_events(
-        Entries=[{"Source": event.source, "DetailType": event.detail_type, "Detail": event.detail.as_message()}]
-    )
+    _put(event.source, event.detail_type, event.detail.as_message())
+
+
+def request_run(upload: Upload, source: str) -> None:
+    """Ask for a run that no upload causes, by its `request`; raises NotPut."""
+    event = RunRequested.of(upload)
+    _put(source, event.detail_type, event.detail.model_dump_json())
+
+
+def _put(source: str, detail_type: str, detail: str) -> None:
+    answer = events().put_events(Entries=[{"Source": source, "DetailType": detail_type, "Detail": detail}])
     if answer["FailedEntryCount"]:
         refused = answer["Entries"][0]
-        raise NotPut(f"{event.detail_type}: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}")
+        raise NotPut(f"{detail_type}: {refused.get('ErrorCode')}: {refused.get('ErrorMessage')}")

@@ -66,8 +66,13 @@ class _RequestDetail(Foreign):
 class RunRequested(BusEvent):
     """`Assay Run Requested`: a run that no upload asked for (a re-run, a schedule, a pipeline)."""
 
-    detail_type: Literal["Assay Run Requested"] = Field(alias="detail-type")
+    detail_type: Literal["Assay Run Requested"] = Field("Assay Run Requested", alias="detail-type")
     detail: _RequestDetail
+
+    @classmethod
+    def of(cls, upload: Upload) -> Self:
+        """The event that asks for this run; ValidationError without a request, or with one that is too long."""
+        return cls(detail=_RequestDetail(**upload.model_dump()))
 
 
 class _StepDetail(Foreign):

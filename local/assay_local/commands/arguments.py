@@ -66,7 +66,6 @@ def place_of(options: argparse.Namespace) -> Place:
 
 def how_to_run(parser: argparse.ArgumentParser) -> None:
     """Of what runs the whole chain."""
-    results(parser)
     parser.add_argument(
         "--engine",
         choices=("process", "docker"),

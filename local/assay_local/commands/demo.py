@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from assay_local.commands.arguments import RAW, how_to_run, open_in_browser
+from assay_local.commands.arguments import RAW, how_to_run, open_in_browser, results
 
 if TYPE_CHECKING:
     from assay_local.commands.arguments import Commands
@@ -19,6 +19,7 @@ def register(commands: Commands) -> None:
         epilog="examples:\n  assay demo --results shown --open\n",
         **RAW,
     )
+    results(parser)
     how_to_run(parser)
     parser.set_defaults(action=demo)
 

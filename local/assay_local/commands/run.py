@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from assay_local.commands.arguments import RAW, data_and_endpoints, how_to_run, open_in_browser
+from assay_local.commands.arguments import RAW, data_and_endpoints, how_to_run, open_in_browser, results
 
 if TYPE_CHECKING:
     from assay_local.commands.arguments import Commands
@@ -40,6 +40,7 @@ def register(commands: Commands) -> None:
     parser = commands.add_parser(
         "run", help="run one's own model", description=DESCRIPTION, epilog=f"{EXIT_CODES}\n{EXAMPLES}", **RAW
     )
+    results(parser)
     how_to_run(parser)
     parser.add_argument(
         "model", type=Path, help="model.tar.gz as S3 would get it; also a SavedModel's folder, a .keras or .h5 file"
