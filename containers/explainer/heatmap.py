@@ -148,9 +148,15 @@ def _draw_scale(canvas: Image.Image, corner: tuple[int, int], height: int, scale
     canvas.paste(Image.fromarray(colours(strength).astype(np.uint8)), corner)
     pen = ImageDraw.Draw(canvas)
     pen.rectangle((x - 1, y - 1, x + BAR_WIDTH, y + height), outline=PALE_INK)
-    for share, value in ((0.0, scale), (0.5, 0.0), (1.0, -scale)):
-        text = "0" if value == 0 else f"{value:+.2g}"
-        _write(pen, (x + BAR_WIDTH + 6, y + int(share * (height - 14))), text, 12, INK, BAR_ROOM)
+    ends = (
+        [(0.0, f"{scale:+.2g}", INK), (0.5, "0", INK), (1.0, f"{-scale:+.2g}", INK)] if scale > 0 else [(0.5, "0", INK)]
+    )
+    said = [(0.0, "speaks for", 16), (1.0, "against", -16)] if height > 80 else []
+    room = BAR_ROOM - BAR_WIDTH - 6
+    for share, text, ink in ends:
+        _write(pen, (x + BAR_WIDTH + 6, y + int(share * (height - 14))), text, 12, ink, room)
+    for share, text, down in said:
+        _write(pen, (x + BAR_WIDTH + 6, y + int(share * (height - 14)) + down), text, 12, PALE_INK, room)
 
 
 def _write(

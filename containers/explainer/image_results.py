@@ -22,6 +22,8 @@ from explainer.shapley import Explanation
 THUMBNAIL_SIZE = (480, 480)
 """Of a photo's heat map 14 KB on average, as JPEG 23 KB: a page carries hundreds."""
 
+WITHOUT = "with the baseline alone"
+
 
 @dataclass(frozen=True)
 class ExplainedPicture:
@@ -74,7 +76,7 @@ def draw_detected(folder: Path, picture: ExplainedPicture) -> tuple[str, dict[st
     """`<stem>_objects.jpeg`, and a heat map of each object, all on one scale; object → file name."""
     stem, objects, found = picture.file.stem, picture.objects or (), picture.explanation
     overview = f"{stem}_objects.jpeg"
-    boxes = [(f"{one.number}: {one.label} {one.score:.3g}", one.box) for one in objects]
+    boxes = [(f"{one.number}: {one.label} {shown(one.score)}", one.box) for one in objects]
     heading = f"{len(objects)} object{'' if len(objects) == 1 else 's'} explained" if objects else "Nothing was found"
     true = "" if picture.true is None else f"true: {picture.true}"
     _save(folder / overview, draw_objects(picture.image, boxes, heading, true))
@@ -85,8 +87,8 @@ def draw_detected(folder: Path, picture: ExplainedPicture) -> tuple[str, dict[st
     for output, (one, part) in enumerate(zip(objects, picture.parts, strict=True)):
         seen = np.full_like(picture.segments, -1)
         seen[part] = picture.segments[part]
-        title = f"{one.label}: score {found.prediction[output]:.3g}, with the baseline alone {found.base[output]:.3g}"
-        subtitle = f"box {one.number}, found with {one.score:.3g}"
+        title = f"{one.label}: score {shown(found.prediction[output])}, {WITHOUT} {shown(found.base[output])}"
+        subtitle = f"box {one.number}, found with {shown(one.score)}"
         name = f"shap_{stem}_box{one.number}_object.jpeg"
         drawn = draw_heat_map(picture.image, seen, found.values[:, output], scale, title, subtitle, one.box)
         _save(folder / name, drawn)
@@ -98,9 +100,18 @@ def titles(labels: Sequence[str], drawn: int, explanation: Explanation, true: st
     """A heat map's title and subtitle: what is explained, what was predicted, what is true."""
     scores, base = explanation.prediction, explanation.base
     best = int(scores.argmax())
-    title = f"{labels[drawn]}: score {scores[drawn]:.3g}, with the baseline alone {base[drawn]:.3g}"
-    predicted = f"predicted {labels[best]} with {scores[best]:.3g}"
-    return title, predicted if true is None else f"{predicted}, true {true}"
+    title = f"{labels[drawn]}: score {shown(scores[drawn])}, {WITHOUT} {shown(base[drawn])}"
+    predicted = f"predicted {labels[best]} with {shown(scores[best])}"
+    if true is None:
+        return title, predicted
+    place = labels.index(true) if true in labels else None
+    of_true = "" if place in (None, best) else f" with {shown(scores[place])}"
+    return title, f"{predicted}, true {true}{of_true}"
+
+
+def shown(score: float) -> str:
+    """A score for people: three digits, and none of them for what is as good as nothing."""
+    return "0.000" if abs(score) < 0.0005 else f"{score:.3f}" if abs(score) < 10 else f"{score:.3g}"
 
 
 def write_numbers(folder: Path, picture: ExplainedPicture, heat_maps: Mapping[str, str]) -> None:

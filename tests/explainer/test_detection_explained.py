@@ -293,5 +293,5 @@ def test_the_same_job_gives_the_same_bytes(patches: Any) -> None:
         return {str(path): path.read_bytes() for path in patches.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 11
+    assert len(first) == 14
     assert run() == first
