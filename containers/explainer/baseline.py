@@ -15,7 +15,7 @@ from assay.errors import BadData, BadPolicy
 from assay.policy import Data
 from explainer.analysis_config import KINDS, AnalysisConfig, Shap
 from explainer.coding import Columns
-from explainer.table import HEADERS_DO_NOT_MATCH, NOT_A_NUMBER, Table, data_files, in_clarifys_words
+from explainer.table import HEADERS_DO_NOT_MATCH, MISSING, NOT_A_NUMBER, Table, data_files, in_clarifys_words
 from model.table_files import open_file
 from model.tables import Table as TypedTable
 
@@ -147,7 +147,7 @@ def _from_files(files: Sequence[Path], address: str, config: AnalysisConfig, tab
         headers=None if kind == "Parquet" and config.headers is None else table.features,
         features=config.features,
         columns={name: table.types[name] for name in table.features},
-        missing=("",),
+        missing=MISSING,
     )
     for file in files:
         typed = TypedTable([open_file(file, data, kind)], data, labelled=False)

@@ -16,7 +16,7 @@ from bias.report import Measured, Rows, after_training, before_training
 from bias.selection import Kind, Selection, as_numbers, equal_to, kind_of, selections, within
 from explainer.analysis_config import KINDS, AnalysisConfig, Facet
 from explainer.request import Request
-from explainer.table import Table, column_name, data_files, in_clarifys_words
+from explainer.table import MISSING, Table, column_name, data_files, in_clarifys_words
 from model.table_files import open_file
 from model.tables import Table as TypedTable
 
@@ -131,12 +131,18 @@ def outcomes_of(config: AnalysisConfig, table: Table, predicted: NDArray[Any] | 
     else:
         positive = Selection(",".join(map(str, given)), equal_to(labels, given))
         said = None if predicted is None else equal_to(predicted, given)
-    if said is not None and not said.any():
+    if said is not None:
+        check_predicted(said, positive.name, _some(predicted))
+    return Outcomes(positive.name, positive.rows, said)
+
+
+def check_predicted(predicted: NDArray[np.bool_], positive: str, found: str) -> None:
+    """Raises BadData, in Clarify's words, when no prediction is positive: there is nothing to compare."""
+    if not predicted.any():
         raise BadData(
             "No Label values are present in the predicted Label Column, Positive Predicted Index Series contains all "
-            f"False values. No prediction is {positive.name}; found {_some(predicted)}"
+            f"False values. No prediction is {positive}; found {found}"
         )
-    return Outcomes(positive.name, positive.rows, said)
 
 
 def predicted_labels(request: Request, table: Table) -> NDArray[Any] | None:
@@ -152,7 +158,7 @@ def predicted_labels(request: Request, table: Table) -> NDArray[Any] | None:
         beside = _columns_beside(request, address, config.predicted_label_headers, "predicted_label_dataset_uri", table)
         if config.predicted_label is not None:
             return beside[column_name(tuple(beside), "predicted_label", config.predicted_label)]
-        left = [name for name in beside if name != _joinsource(config, tuple(beside))]
+        left = [name for name in beside if name != _joinsource(config, table, tuple(beside))]
         if len(left) != 1:
             raise BadPolicy(f"predicted_label: missing; {address} has several columns: {', '.join(left)}")
         return beside[left[0]]
@@ -207,8 +213,10 @@ def _columns_beside(
     names = tuple(headers) if headers else None
     if not files:
         raise BadData(f"{key}: found no file at {address}")
-    data = Data(source=address, headers=names, missing=("",))
-    typed = TypedTable([open_file(file, data, kind) for file in files], data, labelled=False)
+    data = Data(source=address, headers=names, missing=MISSING)
+    also = [name for name in (config.predicted_label, config.joinsource_name_or_index) if isinstance(name, str)]
+    also += [facet.name_or_index for facet in config.facet if isinstance(facet.name_or_index, str)]
+    typed = TypedTable([open_file(file, data, kind, also) for file in files], data, labelled=False)
     parts: dict[str, list[NDArray[Any]]] = {name: [] for name in typed.header}
     for batch in typed.batches():
         if batch.problems:
@@ -217,9 +225,13 @@ def _columns_beside(
             parts[name].append(values)
     columns = {name: np.concatenate(values) for name, values in parts.items() if values}
     found = len(next(iter(columns.values()))) if columns else 0
-    join = _joinsource(config, tuple(columns))
+    join = _joinsource(config, table, tuple(columns))
     if join is not None and table.joinsource is not None:
-        places = {_key(value): place for place, value in enumerate(columns[join].tolist())}
+        ids = [_key(value) for value in columns[join].tolist()]
+        places = {value: place for place, value in enumerate(ids)}
+        if len(places) < len(ids):
+            twice = next(value for place, value in enumerate(ids) if places[value] != place)
+            raise BadData(f"{key}: {address} has more than one row {join} = {twice!r}; expected one for each")
         missing = [value for value in table.joinsource if _key(value) not in places]
         if missing:
             raise BadData(f"{key}: {address} has no row {join} = {missing[0]!r}, nor {len(missing) - 1} others")
@@ -230,9 +242,14 @@ def _columns_beside(
     return columns
 
 
-def _joinsource(config: AnalysisConfig, header: tuple[str, ...]) -> str | None:
-    name = config.joinsource_name_or_index
-    return name if isinstance(name, str) and name in header else None
+def _joinsource(config: AnalysisConfig, table: Table, header: tuple[str, ...]) -> str | None:
+    """The identifier's column in a data set beside the data: of the same name, else, of several, at the same place."""
+    name_or_index = config.joinsource_name_or_index
+    if table.meaning.joinsource in header:
+        return table.meaning.joinsource
+    if isinstance(name_or_index, int) and 0 <= name_or_index < len(header) > 1:
+        return header[name_or_index]
+    return None
 
 
 def _key(value: object) -> str:

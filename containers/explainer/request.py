@@ -19,6 +19,7 @@ from assay.run import Run
 from explainer import not_yet
 from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
 from explainer.inputs import JobConfig, local_path, read_job_config
+from explainer.passed_over import passed_over
 from job.folders import Folders
 from job.progress import Progress
 from model.archive import unpack
@@ -134,6 +135,8 @@ def read_request(folders: Folders, progress: Progress) -> Request:
     for difference in refused_by_aws(json.loads(file.read_text(encoding="utf-8-sig"))):
         logger.warning("taken here, but AWS's Clarify would refuse it: %s", difference)
     not_yet.check_is_built(config)
+    for key in passed_over(config):
+        logger.warning("without effect: %s", key)
     for method in config.methods.asked:
         if method not in not_yet.ANALYSES:
             logger.warning("%s", not_yet.reason(method))

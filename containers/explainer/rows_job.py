@@ -17,7 +17,15 @@ from explainer.analyses import Analyses
 from explainer.analysis import ENGINE, Results, analysis_json
 from explainer.analysis_config import AnalysisConfig
 from explainer.baseline import row_baseline
-from explainer.bias_job import BiasFound, Outcomes, bias_after, bias_before, outcomes_of, predicted_labels
+from explainer.bias_job import (
+    BiasFound,
+    Outcomes,
+    bias_after,
+    bias_before,
+    check_predicted,
+    outcomes_of,
+    predicted_labels,
+)
 from explainer.coding import Coding, Columns, coding_of, content_of
 from explainer.dependence_job import Dependences, FeatureDependence, NoDependence, by_importance, features_of
 from explainer.outputs import output_columns, output_names
@@ -254,15 +262,22 @@ def outcomes_by_model(config: AnalysisConfig, table: Table, coding: Coding, mode
     scores = np.concatenate(parts)
     if model.labels_beside is not None:
         return outcomes_of(config, table, predicted_of(model.labels_beside(None), scores))
+    answered = f"scores from {scores.min():.6g} to {scores.max():.6g}"
     if scores.shape[1] > 1:
-        predicted = equal_to(np.array(model.labels, dtype=object)[scores.argmax(axis=1)], given)
+        highest = scores.argmax(axis=1)
+        predicted = equal_to(np.array(model.labels, dtype=object)[highest], given)
+        answered = ", ".join(model.labels[place] for place in np.unique(highest)[:10].tolist())
+        if config.label_headers is None:
+            answered += "; predictor.label_headers says what the model's outputs are called in the data"
     elif kind_of(labels, given) == "continuous":
         both = np.concatenate([labels.astype(np.float64), scores[:, 0]])
         predicted = within(scores[:, 0], given, both, "label_values_or_threshold").rows
     elif model.may_answer_label and _are_labels(scores[:, 0], labels):
         predicted = equal_to(scores[:, 0], given)
     else:
-        predicted = scores[:, 0] >= config.probability_threshold
+        predicted = scores[:, 0] > config.probability_threshold
+        answered += f", probability_threshold is {config.probability_threshold}"
+    check_predicted(predicted, outcomes.name, answered)
     return replace(outcomes, predicted=predicted)
 
 

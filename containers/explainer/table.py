@@ -18,6 +18,8 @@ from explainer.analysis_config import KINDS, AnalysisConfig
 from model.table_files import Kind, TableFile, open_file
 from model.tables import Table as TypedTable
 
+MISSING = ("", "NaN", "nan")
+"""Cells without a value: pandas, which Clarify reads with, takes these for one, and json.dumps writes them so."""
 NO_FEATURES = "Data must contain features."
 HEADERS_DO_NOT_MATCH = "Headers in config do not match with the number of columns in the dataset."
 NOT_A_NUMBER = "Could not convert string to float."
@@ -88,7 +90,7 @@ def read_table(folder: Path, config: AnalysisConfig, said: Data | None = None) -
         source="the dataset",
         columns=declared,
         exclude=tuple(name for name in header if name not in meaning.features),
-        missing=("", *(() if said is None else said.missing)),
+        missing=(*MISSING, *(() if said is None else said.missing)),
     )
     typed = TypedTable(opened, data, labelled=False)
     columns = read_columns(typed)

@@ -78,7 +78,9 @@ def test_bias_before_training_needs_no_model(people: Any) -> None:
 
 def test_the_model_itself_is_asked_where_the_job_brings_no_predictions(people: Any) -> None:
     assert people.run(config({"post_training_bias": {"methods": "all"}})) == 0, people.message
-    predicted = score({"age": AGE, "sex": SEX})[:, 0] >= 0.5
+    predicted = score({"age": AGE, "sex": SEX})[:, 0] > 0.5
+    assert (score({"age": AGE, "sex": SEX})[:, 0] == 0.5).any()
+    assert predicted.any()
     found = metrics(people.analysis, "post")
     assert found["DPPL"]["value"] == pytest.approx(predicted[SEX == "m"].mean() - predicted[SEX == "f"].mean())
     assert len(found) == 13
@@ -115,6 +117,61 @@ def test_predictions_come_from_a_data_set_of_their_own(people: Any, joined: bool
     said = PREDICTED == "high"
     value = metrics(people.analysis, "post")["DPPL"]["value"]
     assert value == pytest.approx(said[SEX == "m"].mean() - said[SEX == "f"].mean())
+
+
+def joined(people: Any, predictions: str, **changes: Any) -> dict[str, Any]:
+    """A job whose rows have an identifier, as have the predictions beside them."""
+    rows = [f"{n},{a},{s},{i}" for n, (a, s, i) in enumerate(zip(AGE, SEX, INCOME, strict=True))]
+    (people.data / "people.csv").write_text("\n".join(rows) + "\n")
+    bring(people, "predictions", "s3://bucket/predictions.csv", predictions)
+    return config(
+        {"post_training_bias": {"methods": ["DPPL"]}},
+        headers=["id", *HEADERS],
+        joinsource_name_or_index=0,
+        predicted_label_dataset_uri="s3://bucket/predictions.csv",
+        **changes,
+    )
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+@pytest.mark.parametrize("changes", [{}, {"predicted_label_headers": ["key", "said"]}])
+def test_an_identifier_by_its_place_is_at_that_place_in_the_predictions(people: Any, changes: dict[str, Any]) -> None:
+    lines = [f"{place},{PREDICTED[place]}" for place in reversed(range(200))]
+    asked = joined(people, "\n".join(lines) + "\n", **({"predicted_label_headers": ["id", "said"]} | changes))
+    assert people.run(asked) == 0, people.message
+    said = PREDICTED == "high"
+    value = metrics(people.analysis, "post")["DPPL"]["value"]
+    assert value == pytest.approx(said[SEX == "m"].mean() - said[SEX == "f"].mean())
+
+
+@pytest.mark.usefixtures("without_tensorflow")
+def test_an_identifier_with_two_predictions_is_an_error(people: Any) -> None:
+    lines = [f"{place},{PREDICTED[place]}" for place in range(200)]
+    asked = joined(people, "\n".join([*lines, "7,high"]) + "\n", predicted_label_headers=["id", "said"])
+    assert people.run(asked) == 1
+    assert people.message == (
+        "predicted_label_dataset_uri: s3://bucket/predictions.csv has more than one row id = '7'; expected one for each"
+    )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "changes", "says"),
+    [
+        (1, {"probability_threshold": 2.0}, r"scores from 0\.18 to 0\.89, probability_threshold is 2\.0$"),
+        (
+            2,
+            {},
+            r"found label0, label1; predictor\.label_headers says what the model's outputs are called in the data$",
+        ),
+    ],
+)
+def test_a_model_that_predicts_nothing_positive_has_no_bias_to_measure(
+    people: Any, give_model: Any, outputs: int, changes: dict[str, Any], says: str
+) -> None:
+    give_model(lambda inputs: np.hstack([score(inputs), 1 - score(inputs)][:outputs]), age="float32", sex="string")
+    assert people.run(config({"post_training_bias": {"methods": "all"}}, **changes)) == 1
+    assert people.message.startswith("No Label values are present in the predicted Label Column, ")
+    assert re.search(says, people.message), people.message
 
 
 @pytest.mark.usefixtures("without_tensorflow")

@@ -232,10 +232,8 @@ def test_bias_of_what_an_endpoint_predicts(
 ) -> None:
     there.answer = of_csv(model)
     assert rows.run(config(predictor=predictor, label_values_or_threshold=[positive], **BIAS)) == 0, rows.message
-    if positive == 0 or predictor["label_headers"] == ["zero"]:
-        said = [score(row) <= 0.4 for row in ROWS]
-    else:
-        said = [score(row) >= 0.4 for row in ROWS]
+    asks_for_low = positive == 0 or predictor["label_headers"] == ["zero"]
+    said = [(score(row) <= 0.4) == asks_for_low for row in ROWS]
     red = [row[2] == "red" for row in ROWS]
     share = {side: np.mean([one for one, r in zip(said, red, strict=True) if r is side]) for side in (True, False)}
     assert measured(rows)["DPPL"] == pytest.approx(share[False] - share[True])

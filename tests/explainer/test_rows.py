@@ -264,9 +264,9 @@ def test_columns_without_any_header_are_numbered(rows: Any) -> None:
             r"^Could not convert string to float\. data\.csv, line 2: width is 'wide', expected a finite number",
         ),
         (
-            "1,2,3,dear,a\n" * 2 + "1,nan,3,dear,a\n",
+            "1,2,3,dear,a\n" * 2 + "1,inf,3,dear,a\n",
             {},
-            r"^Could not convert string to float\. .*line 3: width is 'nan'",
+            r"^Could not convert string to float\. .*line 3: width is 'inf'",
         ),
         ("1,2,3,dear,a\n", {"label": 7}, r"^Feature names not found\. label: index 7, expected 0 to 4 for 5 columns"),
         (

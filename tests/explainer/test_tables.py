@@ -293,3 +293,28 @@ def test_the_largest_numbers_make_clusters_too() -> None:
     huge = np.array([1.7e308, 1.6e308, -1.7e308, -1.6e308])
     found = clusters(table({"huge": huge}), 2, seed=0)
     np.testing.assert_allclose(found["huge"], [-1.65e308, 1.65e308])
+
+
+@pytest.mark.parametrize(
+    ("dataset_type", "text"),
+    [
+        ("text/csv", "NaN,nurse,7\n50.5,smith,7\nnan,nurse,9\n22,,9\n"),
+        (
+            "application/jsonlines",
+            '{"x":[NaN,"nurse",7]}\n{"x":[50.5,"smith",7]}\n{"x":[null,"nurse",9]}\n{"x":[22,"",9]}\n',
+        ),
+    ],
+)
+def test_nan_is_a_missing_value_as_pandas_writes_it(people: Any, give_model: Any, dataset_type: str, text: str) -> None:
+    give_model(
+        lambda inputs: np.nan_to_num(inputs["age"], nan=30.0)[:, None], age="float32", job="string", code="string"
+    )
+    (people.data / "rows").write_text(text)
+    config = {
+        "dataset_type": dataset_type,
+        "headers": FEATURES,
+        "methods": {"shap": {"baseline": [[40, "smith", 8]]}},
+        "predictor": PREDICTOR,
+    } | ({} if dataset_type == "text/csv" else {"features": "x"})
+    assert people.run(config) == 0, people.message
+    np.testing.assert_allclose(local_values(people)[:, 0], [-10, 10.5, -10, -18])
