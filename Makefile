@@ -112,3 +112,4 @@ dev:
 	@$(SETUP) dev
 environments:
 	@$(SETUP) dev sam sagemaker sagemaker2
+	@$(SETUP) browser || echo "tests in a browser without axe-core are skipped"

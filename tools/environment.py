@@ -6,12 +6,15 @@ than the project takes reads a sentence, not a traceback.
 
 from __future__ import annotations
 
+import base64
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -41,6 +44,8 @@ ENVIRONMENTS = {
     "uv": Environment(".envs/uv", "requirements/uv.txt"),
 }
 HOLDS_ALL_OF = {"assay": "dev"}
+PACKAGES = {"browser": Environment(".envs/browser", "requirements/browser.json")}
+"""Of npm, which runs none of them: files that tests read."""
 
 VERSIONS = ((3, 11), (3, 12), (3, 13))
 PLATFORMS = ("Linux x86_64", "Linux aarch64", "Darwin arm64")
@@ -62,13 +67,17 @@ class CannotMake(Exception):
 
 
 def main(names: list[str]) -> int:
-    unknown = [name for name in names if name not in ENVIRONMENTS]
+    known = {**ENVIRONMENTS, **PACKAGES}
+    unknown = [name for name in names if name not in known]
     if unknown or not names:
-        print(f"expected names out of {', '.join(ENVIRONMENTS)}; found {', '.join(unknown) or 'none'}", file=sys.stderr)
+        print(f"expected names out of {', '.join(known)}; found {', '.join(unknown) or 'none'}", file=sys.stderr)
         return 2
     try:
         for name in names:
-            ensure(name)
+            if name in PACKAGES:
+                ensure_packages(name)
+            else:
+                ensure(name)
     except CannotMake as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -157,6 +166,41 @@ def make(name: str, root: Path = ROOT) -> None:
     unfinished.write_text(fingerprint(name, root))
     unfinished.rename(stamp)
     print(f"{environment.folder} is ready: {environment.lock}, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def ensure_packages(name: str, root: Path = ROOT) -> None:
+    """Fetches npm packages, each unpacked into a folder of its name, unless they are there and current."""
+    folder, lock = (root / path for path in (PACKAGES[name].folder, PACKAGES[name].lock))
+    stamp = f"{PACKAGES[name].lock} {hashlib.sha256(lock.read_bytes()).hexdigest()}\n"
+    with alone(root):
+        if not (folder / "made-from").is_file() or (folder / "made-from").read_text() != stamp:
+            with tempfile.TemporaryDirectory(dir=root / ".envs") as made:
+                for package, pinned in json.loads(lock.read_bytes()).items():
+                    fetch_package(Path(made), package, pinned["version"], pinned["integrity"])
+                Path(made, "made-from").write_text(stamp)
+                shutil.rmtree(folder, ignore_errors=True)
+                shutil.copytree(made, folder)
+
+
+def fetch_package(folder: Path, name: str, version: str, integrity: str) -> None:
+    """One package, by npm, from where npm is set to fetch from; raises CannotMake when it is not the pinned one."""
+    if shutil.which("npm") is None:
+        raise CannotMake(f"npm is missing, which fetches {name} (Debian and Ubuntu: apt install npm)")
+    with tempfile.TemporaryDirectory(dir=folder) as fetched:
+        pack = ("npm", "pack", "--silent", "--ignore-scripts", "--pack-destination", fetched, f"{name}@{version}")
+        run(f"fetching {name} {version}", *pack)
+        (archive,) = Path(fetched).iterdir()
+        found = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if found != integrity:
+            raise CannotMake(f"{name} {version}: expected {integrity}, found {found}")
+        with tarfile.open(archive) as tar:
+            members = [member for member in tar.getmembers() if member.isfile()]
+            for member in members:
+                path = folder / name / member.name.partition("/")[2]
+                path.parent.mkdir(parents=True, exist_ok=True)
+                content = tar.extractfile(member)
+                assert content is not None
+                path.write_bytes(content.read())
 
 
 def find_interpreter() -> str:

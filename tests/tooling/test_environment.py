@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -13,7 +14,17 @@ from typing import Any
 
 import pytest
 
-from tools.environment import ROOT, CannotMake, ensure, find_interpreter, fingerprint, is_current, main, problem_with
+from tools.environment import (
+    ROOT,
+    CannotMake,
+    ensure,
+    ensure_packages,
+    find_interpreter,
+    fingerprint,
+    is_current,
+    main,
+    problem_with,
+)
 
 DEBIAN = {"version": [3, 11], "platform": "Linux x86_64", "libc": "glibc", "has_pip": True}
 
@@ -128,6 +139,45 @@ def test_the_demo_runs_in_the_larger_environment_too(tmp_path: Path) -> None:
     assert not is_current("dev", tmp_path)
 
 
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An npm that packs one small package, and how that is pinned."""
+    source, packed = tmp_path / "package" / "axe.min.js", tmp_path / "axe-core-1.0.tgz"
+    source.parent.mkdir()
+    source.write_text("axe")
+    with tarfile.open(packed, "w:gz") as tar:
+        tar.add(source, "package/axe.min.js")
+    command = tmp_path / "bin" / "npm"
+    command.parent.mkdir()
+    # npm pack --silent --ignore-scripts --pack-destination FOLDER NAME@VERSION
+    command.write_text(f'#!/bin/sh\n[ "$6" = axe-core@1.0 ] && cp {packed} "$5"\n')
+    command.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{command.parent}:/bin:/usr/bin")
+    (tmp_path / "requirements").mkdir()
+    integrity = "sha512-" + base64.b64encode(hashlib.sha512(packed.read_bytes()).digest()).decode()
+    return {"version": "1.0", "integrity": integrity}
+
+
+def test_a_package_of_npm_is_fetched_once_and_held_against_its_pin(tmp_path: Path, npm: dict[str, str]) -> None:
+    lock, file = tmp_path / "requirements" / "browser.json", tmp_path / ".envs" / "browser" / "axe-core" / "axe.min.js"
+    lock.write_text(json.dumps({"axe-core": npm}))
+    ensure_packages("browser", tmp_path)
+    assert file.read_text() == "axe"
+    (tmp_path / "bin" / "npm").write_text("#!/bin/sh\nexit 1\n")  # with it, fetching anything fails
+    ensure_packages("browser", tmp_path)
+    lock.write_text(json.dumps({"axe-core": npm | {"integrity": "sha512-other"}}))
+    with pytest.raises(CannotMake, match=r"fetching axe-core 1\.0 did not work"):
+        ensure_packages("browser", tmp_path)
+    assert file.read_text() == "axe"
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path, npm: dict[str, str]) -> None:
+    (tmp_path / "requirements" / "browser.json").write_text(json.dumps({"axe-core": npm | {"integrity": "sha512-x"}}))
+    with pytest.raises(CannotMake, match=r"axe-core 1\.0: expected sha512-x, found sha512-"):
+        ensure_packages("browser", tmp_path)
+    assert not (tmp_path / ".envs" / "browser").exists()
+
+
 @pytest.mark.parametrize("facts", [DEBIAN, DEBIAN | {"platform": "Darwin arm64", "libc": "", "version": [3, 13]}])
 def test_a_python_that_tensorflow_serves_suits(facts: dict[str, Any]) -> None:
     assert problem_with(facts) == ""
@@ -173,5 +223,5 @@ def test_without_a_suitable_python_the_running_one_is_named(tmp_path: Path, monk
 
 def test_an_unknown_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo"]) == 2
-    names = "assay, dev, sam, sagemaker, sagemaker2, peers, uv"
+    names = "assay, dev, sam, sagemaker, sagemaker2, peers, uv, browser"
     assert capsys.readouterr().err == f"expected names out of {names}; found demo\n"
