@@ -21,6 +21,7 @@ from assay_local.commands import (
     explain,
     init,
     open,
+    prices,
     rejudge,
     rerun,
     run,
@@ -32,7 +33,9 @@ from assay_local.commands import (
 from assay_local.commands.arguments import RAW
 from assay_local.problem import Problem
 
-DESCRIPTION = "Evaluates, explains and judges a machine-learning model, on an AWS of one's own on this machine."
+DESCRIPTION = (
+    "Evaluates, explains and judges machine-learning models: on an AWS of one's own on this machine, or a stack's."
+)
 
 EXAMPLES = """\
 examples:
@@ -40,11 +43,14 @@ examples:
   assay init model.tar.gz photos/                      a policy for one's own model and data
   assay validate --model model.tar.gz                  what is wrong with it, what the data can decide, what it takes
   assay run model.tar.gz --policy assay.yaml           model and data through the same chain
+  assay runs                                           what ran, and how it ended; with --stack in your AWS account
+  assay show birds                                     how the newest run of birds ended, and why
+  assay promote birds --reason "the first one"         make a run the champion that newer ones are compared with
   assay rejudge assay-results/runs/birds/<run> --policy stricter.yaml
   assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
 """
 
-COMMANDS = (demo, init, validate, run, runs, show, open, compare, champion, rerun, rejudge, explain, schema)
+COMMANDS = (demo, init, validate, run, runs, show, open, compare, champion, rerun, rejudge, explain, prices, schema)
 INTERRUPTED, BROKEN_PIPE = 130, 141  # a shell's convention: 128 + SIGINT, 128 + SIGPIPE
 
 
