@@ -83,6 +83,10 @@ benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstra
 	$(BIN)/python benchmarks/evaluator/bootstrap.py
 	$(BIN)/python benchmarks/evaluator/boxes.py
 
+.PHONY: benchmark-drift
+benchmark-drift: dev  ## measure explanation drift between eleven models of Adult (minutes; DATA=../shared/data)
+	$(BIN)/python benchmarks/summary/drift.py --adult $(DATA)/adult
+
 .PHONY: benchmark-bias
 benchmark-bias:  ## hold the bias metrics against smclarify's (seconds; DATA=../shared/data)
 	@$(SETUP) peers
