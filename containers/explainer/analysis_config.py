@@ -1,21 +1,21 @@
 """Clarify's `analysis_config.json`: all that it may say. `explainer.not_yet` says what of it is not built yet.
 
 The keys are those of sagemaker-core's ANALYSIS_CONFIG_SCHEMA_V1_0. Where that schema is stricter than Clarify's guide
-(a float where it wants an integer) we take both, and `refused_by_aws` says so.
+(a float where it wants an integer) we take both, and `explainer.refused_by_aws` says so.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from assay.errors import BadPolicy
-from assay.languages import NOT_CLARIFYS, language_code
+from assay.languages import language_code
 from assay.policy import ColumnType
 from assay.problems import problems_of
 
@@ -66,15 +66,15 @@ def _file_name(value: str) -> str:
 
 
 def _baseline(value: object) -> object:
-    if isinstance(value, (str, dict)):
+    rows = value if isinstance(value, list) else [value]
+    of_one_kind = rows and all(one and isinstance(one, type(rows[0])) for one in rows)
+    if of_one_kind and isinstance(rows[0], dict):
         return value
-    if isinstance(value, list) and value and all(isinstance(row, type(value[0])) for row in value):
-        if isinstance(value[0], dict):
+    if of_one_kind and isinstance(value, list) and isinstance(rows[0], list):
+        if all(cell is None or isinstance(cell, (str, int, float)) for row in value for cell in row):
             return value
-        if isinstance(value[0], list) and all(
-            cell is None or isinstance(cell, (str, int, float)) for row in value for cell in row
-        ):
-            return value
+    elif of_one_kind and isinstance(value, str):
+        return value
     raise ValueError("expected an S3 address, a list of rows [[…], …], a list of records [{…}, …] or a record {…}")
 
 
@@ -140,15 +140,34 @@ class Shap(_Part):
     """Ours: smaller errors for milliseconds of each row; by itself where each call of the model is a request."""
 
 
+def _metrics(*known: str) -> AfterValidator:
+    def check(methods: str | list[str]) -> str | list[str]:
+        unknown = [one for one in ([methods] if isinstance(methods, str) else methods) if one not in known]
+        if methods != "all" and (isinstance(methods, str) or unknown):
+            raise ValueError(f'expected "all" or a list of {", ".join(known)}; found {", ".join(map(repr, unknown))}')
+        return methods
+
+    return AfterValidator(check)
+
+
+def _text_or_list(value: object) -> object:
+    if isinstance(value, str) or (isinstance(value, list) and all(isinstance(one, str) for one in value)):
+        return value
+    raise ValueError('expected "all" or a list of metrics by their names')
+
+
 class PreTrainingBias(_Part):
-    methods: Literal["all"] | list[Literal["CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL"]]
+    methods: Annotated[
+        Any, BeforeValidator(_text_or_list), _metrics("CI", "DPL", "KL", "JS", "LP", "TVD", "KS", "CDDL")
+    ]
 
 
 class PostTrainingBias(_Part):
-    methods: (
-        Literal["all"]
-        | list[Literal["DPPL", "DI", "DCA", "DCR", "SD", "RD", "DAR", "DRR", "AD", "TE", "CDDPL", "FT", "GE"]]
-    )
+    methods: Annotated[
+        Any,
+        BeforeValidator(_text_or_list),
+        _metrics("DPPL", "DI", "DCA", "DCR", "SD", "RD", "DAR", "DRR", "AD", "TE", "CDDPL", "FT", "GE"),
+    ]
 
 
 class Pdp(_Part):
@@ -163,11 +182,17 @@ class Report(_Part):
     title: str = "Analysis Report"
 
 
+class TimeSeriesBaseline(_Part):
+    target_time_series: Annotated[Literal["zero", "mean"], Lower] = "zero"
+    related_time_series: Annotated[Literal["zero", "mean"], Lower] | None = None
+    static_covariates: Annotated[dict[str, list[Cell]], Field(min_length=1)] | None = None
+
+
 class AsymmetricShapleyValue(_Part):
     direction: Annotated[Literal["chronological", "anti_chronological", "bidirectional"], Lower] = "chronological"
     granularity: Annotated[Literal["timewise", "fine_grained"], Lower] = "timewise"
     num_samples: Whole | None = Field(default=None, ge=1)
-    baseline: str | dict[str, Any] | None = None
+    baseline: str | TimeSeriesBaseline | None = None
 
 
 class Methods(_Part):
@@ -213,7 +238,7 @@ class Predictor(_Part):
     """The scores' place in the answer: a 0-based column, or a JMESPath."""
     label_headers: list[Cell] | None = None
     """A name for each of the model's outputs, in their order."""
-    content_template: str | dict[str, str] | None = None
+    content_template: str | Annotated[dict[str, str], Field(min_length=1)] | None = None
     record_template: str | None = None
     custom_attributes: str | None = None
     time_series_predictor_config: TimeSeriesPredictor | None = None
@@ -296,6 +321,11 @@ class AnalysisConfig(_Part):
             )
         if self.dataset_type == IMAGES and shap.text_config is not None:
             raise ValueError(f"methods.shap.text_config: not for dataset_type {IMAGES}")
+        if self.dataset_type == IMAGES and shap.features_to_explain is not None:
+            raise ValueError(
+                "methods.shap.features_to_explain: a picture's segments have no names; image_config.debug says which "
+                "pictures and classes are looked at"
+            )
         if self.dataset_type != IMAGES and shap.image_config is not None:
             raise ValueError(f"methods.shap.image_config: only for dataset_type {IMAGES}, found {self.dataset_type}")
         return self
@@ -347,40 +377,6 @@ def _check_text(content: object, where: str) -> None:
             f"Unable to load analysis configuration as JSON. {where}: half of a surrogate pair, which is no character, "
             f"stands in …{near}…"
         ) from error
-
-
-def refused_by_aws(content: dict[str, Any]) -> Iterator[str]:
-    """What we take although AWS's own schema refuses it: for the log, so that the file can go to Clarify too."""
-
-    def wrong(key: str, of: object, kind: type, wanted: str) -> Iterator[str]:
-        value = of.get(key) if isinstance(of, dict) else None
-        if type(value) is kind:
-            yield f"{key}: {value!r} (AWS's own schema wants {wanted})"
-
-    methods = content.get("methods", {})
-    shap = methods.get("shap") or {}
-    image = shap.get("image_config") or {}
-    for key in ("num_clusters", "num_samples", "seed"):
-        yield from wrong(key, shap, float, "an integer")
-    for key in ("num_segments", "segment_compactness", "max_objects"):
-        yield from wrong(key, image, float, "an integer")
-    for key in ("iou_threshold", "context"):
-        yield from wrong(key, image, int, "a float")
-    yield from wrong("probability_threshold", content, int, "a float")
-    for key in ("tolerance", "time_budget", "surrogate"):
-        if key in shap:
-            yield f"methods.shap.{key}: Assay's own key"
-    if isinstance(shap.get("baseline"), dict) and "blur" in shap["baseline"]:
-        yield "baseline: a blurred picture is Assay's own (AWS's own schema takes it, Clarify does not know it)"
-    if "column_types" in content:
-        yield "column_types: Assay's own key"
-    language = (shap.get("text_config") or {}).get("language")
-    if isinstance(language, str) and language_code(language) in NOT_CLARIFYS:
-        yield f"text_config.language: {language!r} (AWS's own schema does not know it)"
-    for method, key in (("report", "name"), ("pdp", "grid_resolution")):
-        asked = methods.get(method)
-        if asked is not None and key not in asked:
-            yield f"methods.{method}.{key}: missing (AWS's own schema wants it)"
 
 
 def _check_distinct(key: str, names: Sequence[str]) -> None:

@@ -17,9 +17,10 @@ from assay.errors import BadModel, BadSettings
 from assay.policy import ModelOptions, Policy, Preprocessing
 from assay.run import Run
 from explainer import not_yet
-from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config, refused_by_aws
+from explainer.analysis_config import AnalysisConfig, Shap, read_analysis_config
 from explainer.inputs import JobConfig, local_path, read_job_config
 from explainer.passed_over import passed_over
+from explainer.refused_by_aws import refused_by_aws
 from job.folders import Folders
 from job.progress import Progress
 from model.archive import unpack

@@ -23,6 +23,8 @@ class Checked(Record):
     analyses: tuple[Planned, ...]
     refused: tuple[str, ...] = ()
     """What AWS's own schema would refuse."""
+    without_effect: tuple[str, ...] = ()
+    """Keys of which nothing comes, each with the reason."""
     not_built: tuple[str, ...] = ()
     """What is asked for beside, and would say that it is not built."""
     model: str | None = None

@@ -307,6 +307,8 @@ def planned(found: Checked) -> Iterator[str]:
         yield f"  {one.name:<20} {one.how}{asked}"
     for text in found.not_built:
         yield f"  {'not done':<20} {text}"
+    for text in found.without_effect:
+        yield f"  {'without effect':<20} {text}"
     for text in found.refused:
         yield f"  {'AWS would refuse':<20} {text}"
     if found.call_seconds is not None and calls:

@@ -17,12 +17,14 @@ import numpy as np
 
 from assay_local.checked import Checked, Planned
 from explainer import not_yet
-from explainer.analysis_config import IMAGES, ImageConfig, Pdp, Shap, refused_by_aws
+from explainer.analysis_config import IMAGES, ImageConfig, Pdp, Shap
 from explainer.baseline import row_baseline
 from explainer.bias_job import facets_of, outcomes_of, predicted_labels
 from explainer.coding import Columns, coding_of
 from explainer.dependence_job import MOST_CATEGORIES, features_of
+from explainer.passed_over import passed_over
 from explainer.predictor import open_predictor
+from explainer.refused_by_aws import refused_by_aws
 from explainer.request import Request, read_request
 from explainer.rows import explained_features
 from explainer.rows_job import read_rows, rows_model
@@ -56,6 +58,7 @@ def check(folders: Folders, progress: Progress) -> None:
     found = found.model_copy(
         update={
             "refused": tuple(refused_by_aws(content)),
+            "without_effect": tuple(passed_over(request.config)),
             "not_built": tuple(not_yet.reason(name) for name in asked if name not in not_yet.ANALYSES),
         }
     )

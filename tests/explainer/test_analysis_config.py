@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from assay.errors import BadPolicy, NotYet
-from explainer.analysis_config import parse_analysis_config, read_analysis_config, refused_by_aws
+from explainer.analysis_config import parse_analysis_config, read_analysis_config
 from explainer.not_yet import check_is_built
 
 ROWS: dict[str, Any] = {
@@ -211,19 +210,6 @@ def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
         read_analysis_config(tmp_path / "analysis_config.json")
 
 
-def test_what_aws_would_refuse_is_taken_and_named() -> None:
-    content = json.loads(changed(IMAGES, "methods.shap.image_config", {"segment_compactness": 0.01, "context": 1}))
-    content["methods"] |= {"pdp": {}, "report": {}}
-    parse_analysis_config(json.dumps(content))
-    assert list(refused_by_aws(content)) == [
-        "segment_compactness: 0.01 (AWS's own schema wants an integer)",
-        "context: 1 (AWS's own schema wants a float)",
-        "methods.report.name: missing (AWS's own schema wants it)",
-        "methods.pdp.grid_resolution: missing (AWS's own schema wants it)",
-    ]
-    assert not list(refused_by_aws(ROWS))
-
-
 @pytest.mark.parametrize(
     ("base", "path", "value", "says"),
     [
@@ -240,7 +226,6 @@ def test_what_aws_would_refuse_is_taken_and_named() -> None:
             "^not yet: asymmetric_shapley_value; supported are shap, pdp",
         ),
         (IMAGES, "methods", {"pdp": {}}, "^not yet: pdp of images; supported is shap"),
-        (IMAGES, "methods.shap.features_to_explain", ["age"], "features_to_explain beside image_config; supported"),
     ],
 )
 def test_what_is_not_built_yet_says_so_and_what_is(base: dict[str, Any], path: str, value: object, says: str) -> None:
@@ -250,60 +235,3 @@ def test_what_is_not_built_yet_says_so_and_what_is(base: dict[str, Any], path: s
 
 def test_analyses_that_are_not_built_do_not_stop_one_that_is() -> None:
     check_is_built(parse_analysis_config(changed(ROWS, "methods.pdp", {"features": ["age"]})))
-
-
-AWS_PYTHON = Path(__file__).parents[2] / ".envs/sagemaker/bin/python"
-ASK_AWS = """
-import json, sys
-from sagemaker.core.clarify import ANALYSIS_CONFIG_SCHEMA_V1_0 as schema
-
-def takes(config):
-    try:
-        schema.validate(config)
-    except Exception:
-        return False
-    return True
-
-print(json.dumps([takes(config) for config in json.load(sys.stdin)]))
-"""
-
-
-@pytest.mark.skipif(not AWS_PYTHON.exists(), reason="sagemaker-core is not set up: `make test` does it")
-def test_awss_own_schema_agrees() -> None:
-    """What AWS takes we take; what we refuse AWS refuses; what we take in spite of AWS is what we say it is."""
-    compactness = {"segment_compactness": 0.01}
-    of_both = [ROWS, IMAGES, EVERYTHING, json.loads(changed(ROWS, "methods.shap.baseline", "s3://bucket/baseline.csv"))]
-    of_us_alone = [
-        json.loads(changed(IMAGES, "methods.shap.image_config", compactness)),
-        json.loads(changed(ROWS, "probability_threshold", 1)),
-        json.loads(changed(ROWS, "methods.pdp", {})),
-        json.loads(changed(ROWS, "methods.shap.text_config", TEXT | {"language": "Korean"})),
-    ]
-    of_none = [
-        json.loads(changed(ROWS, path, value))
-        for path, value in (
-            ("methods.shap.num_sample", 5),
-            ("methods.shap.num_samples", "100"),
-            ("methods.shap.baseline", [1, 2]),
-            ("dataset_type", "image/jpg"),
-            ("predictor.content_type", "image/jpg"),
-        )
-    ]
-    asked = json.dumps(of_both + of_us_alone + of_none)
-    answer = subprocess.run(
-        [AWS_PYTHON, "-W", "ignore", "-c", ASK_AWS],
-        input=asked,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )
-    taken = json.loads(answer.stdout.splitlines()[-1])
-    assert taken == [True] * len(of_both) + [False] * len(of_us_alone + of_none)
-    for config in of_both + of_us_alone:
-        parse_analysis_config(json.dumps(config))
-    assert not any(list(refused_by_aws(config)) for config in of_both)
-    assert all(list(refused_by_aws(config)) for config in of_us_alone)
-    for config in of_none:
-        with pytest.raises(BadPolicy):
-            parse_analysis_config(json.dumps(config))

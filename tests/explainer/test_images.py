@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from assay.explanation import thumbnail_of
-from explainer.analysis_config import refused_by_aws
 from explainer.faithfulness import SHARES, area, curves
 from explainer.heatmap import NEGATIVE, POSITIVE, colours, draw_heat_map, fitting
 from explainer.image_baseline import white_noise
 from explainer.images import outputs_to_draw
 from explainer.masking import Masked, PictureGame, Sampling, superpixels
 from explainer.picture_files import ResultNames, stems
+from explainer.refused_by_aws import refused_by_aws
 
 SIZE = 32
 CORNER = (slice(0, 16), slice(0, 16))
@@ -414,7 +414,7 @@ def test_the_picture_blurred_is_a_baseline_that_clarify_does_not_know(pictures: 
     expected = 1 / (1 + np.exp(-8 * (grey - 0.5)))
     assert numbers(pictures)["baseline_prediction"][0] == pytest.approx(expected, abs=0.05)
     assert list(refused_by_aws(asked)) == [
-        "baseline: a blurred picture is Assay's own (AWS's own schema takes it, Clarify does not know it)"
+        "methods.shap.baseline: a blurred picture is Assay's own (AWS's own schema takes it, Clarify does not)"
     ]
 
 
