@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -25,6 +26,8 @@ class ImageBaseline:
 
     name: str
     """For people."""
+    digest: str
+    """What tells it from another."""
     of: Callable[[Pixels, ImagePreprocessor], Pixels]
     """(h, w, 3) in the size that the model sees → what its absent segments show, (h, w, 3)."""
 
@@ -40,20 +43,26 @@ def image_baseline(request: Request) -> ImageBaseline:
         BadPolicy: it says something else.
     """
     baseline = request.shap.baseline
+
+    def said(name: str, of: Callable[[Pixels, ImagePreprocessor], Pixels]) -> ImageBaseline:
+        return ImageBaseline(name, repr(baseline), of)
+
     if baseline is None:
         seed = request.shap.seed
-        return ImageBaseline("white noise", lambda image, _: white_noise(image.shape[:2], seed))
+        return said("white noise", lambda image, _: white_noise(image.shape[:2], seed))
     if isinstance(baseline, str):
         given = read_picture(request.resolve(baseline))
-        return ImageBaseline(f"the picture {baseline.rpartition('/')[2]}", lambda _, prepare: prepare.resize(given))
+        content = hashlib.sha256(given.tobytes()).hexdigest()
+        name = f"the picture {baseline.rpartition('/')[2]}"
+        return ImageBaseline(name, content, lambda _, prepare: prepare.resize(given))
     if isinstance(baseline, dict):
         radius = baseline.get("blur")
         if set(baseline) == {"blur"} and isinstance(radius, (int, float)) and radius > 0:
-            return ImageBaseline(f"the picture blurred by {radius:g} px", lambda image, _: blurred(image, radius))
+            return said(f"the picture blurred by {radius:g} px", lambda image, _: blurred(image, radius))
     elif len(baseline) == 1 and _is_colour(baseline[0]):
         colour = baseline[0]
         shown = ", ".join(f"{value:g}" for value in colour)
-        return ImageBaseline(f"the colour {shown}", lambda image, _: np.full_like(image, colour))
+        return said(f"the colour {shown}", lambda image, _: np.full_like(image, colour))
     raise BadPolicy(
         "methods.shap.baseline: for images expected the S3 address of a picture, or a colour [[red, green, blue]] or "
         f'[[grey]] of 0 to 255, or {{"blur": pixels}}; found {baseline!r:.80}'

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -49,6 +49,17 @@ class ExplainedPicture:
     """What was found; None of a classifier."""
     parts: Sequence[tuple[slice, slice]] = ()
     """The rows and columns that are looked at for each object."""
+
+
+class Written(NamedTuple):
+    """The files of a picture, below `explanations_shap/`."""
+
+    objects: str | None
+    """A detector's: the picture with its boxes."""
+    heat_maps: dict[str, str]
+    """Name of a score → file."""
+    arrays: tuple[str, ...]
+    """Which there are of `shap_<stem>_<array>.npy`."""
 
 
 def draw_classes(folder: Path, picture: ExplainedPicture, names: Mapping[int, str]) -> dict[str, str]:
@@ -114,12 +125,15 @@ def shown(score: float) -> str:
     return "0.000" if abs(score) < 0.0005 else f"{score:.3f}" if abs(score) < 10 else f"{score:.3g}"
 
 
-def write_numbers(folder: Path, picture: ExplainedPicture, heat_maps: Mapping[str, str]) -> None:
+def write_numbers(folder: Path, picture: ExplainedPicture, heat_maps: Mapping[str, str]) -> tuple[str, ...]:
     """`shap_<stem>.json`, and as arrays what is too much for it.
 
     `shap_<stem>_segments.npy` (h, w) is the segment of each pixel, `shap_<stem>_attributions.npy` (segments, scores)
     the attributions to all scores, `shap_<stem>_intervals.npy` (2, segments, scores) the lower and upper ends of their
     95 % intervals, where the samples were enough to tell; the JSON holds those of what is drawn.
+
+    Returns:
+        Which arrays there are.
     """
     stem, found, names = picture.file.stem, picture.explanation, list(picture.names)
     segments = f"shap_{stem}_segments.npy"
@@ -144,6 +158,9 @@ def write_numbers(folder: Path, picture: ExplainedPicture, heat_maps: Mapping[st
     numbers["heat_maps"] = dict(heat_maps)
     text = json.dumps(numbers, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     _whole(folder / f"shap_{stem}.json", lambda file: file.write(text.encode()))
+    if found is None:
+        return ("segments",)
+    return ("segments", "attributions") if found.interval is None else ("segments", "attributions", "intervals")
 
 
 def _numbers_of(

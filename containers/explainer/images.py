@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from assay.errors import BadPolicy
 from explainer.analysis_config import ImageConfig
 from explainer.faithfulness import Curves, curves
 from explainer.image_baseline import ImageBaseline
-from explainer.image_results import ExplainedPicture, draw_classes, draw_detected, write_numbers
+from explainer.image_results import ExplainedPicture, Written, draw_classes, draw_detected, write_numbers
 from explainer.masking import Ask, Masked, PictureGame, Pixels, Sampling, superpixels
 from explainer.objects import WHOLE, DetectedObject, choose_objects, matched_scores, only_within, surroundings
 from explainer.outputs import explained_outputs, output_names
@@ -56,15 +56,6 @@ class PictureExplainer(Protocol):
         """Its files."""
 
 
-class Written(NamedTuple):
-    """The files of a picture, below `explanations_shap/`."""
-
-    objects: str | None
-    """A detector's: the picture with its boxes."""
-    heat_maps: dict[str, str]
-    """Name of a score → file."""
-
-
 PROBE = 8
 """Masked pictures that a faster runtime is tried on."""
 
@@ -75,6 +66,7 @@ def picture_explainer(
     baseline: ImageBaseline,
     pictures: int,
     threads: ThreadPoolExecutor,
+    names: ResultNames,
 ) -> PictureExplainer:
     """The one for what `image_config.model_type` says.
 
@@ -84,14 +76,16 @@ def picture_explainer(
         baseline: what absent segments show.
         pictures: how many there are; with their size it decides whether a faster runtime is looked for.
         threads: those that ask the model.
+        names: of the heat maps that there are.
 
     Raises:
         BadModel, BadPolicy: the model is none of this type.
     """
     shap = request.shap
     detection = is_detection(request)
-    sampling = Sampling(shap.num_samples, shap.seed, logit if shap.use_logit else None, shap.surrogate, threads)
-    parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling)
+    link = logit if shap.use_logit else None
+    sampling = Sampling(shap.num_samples, shap.seed, link, shap.surrogate, threads, tolerance=shap.tolerance)
+    parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling, names)
     if isinstance(asked, ServedPictures):
         parts = replace(parts, sampling=replace(sampling, pieces=asked.pieces))
         return Objects(parts, asked) if detection else Classes(parts, asked, asked.preprocessor, pictures)
@@ -111,6 +105,7 @@ class _Parts:
     settings: ImageConfig
     baseline: ImageBaseline
     sampling: Sampling
+    names: ResultNames
 
     def show(self, file: PictureFile, pixels: Pixels, preprocessor: ImagePreprocessor) -> Shown:
         image = preprocessor.resize(pixels)
@@ -132,7 +127,6 @@ class Classes:
         self._parts, self._model, self._preprocessor, self._pictures = parts, model, preprocessor, pictures
         self._ask: Ask | None = None
         self._labels: Sequence[str] = ()
-        self._names: ResultNames | None = None
 
     def show(self, file: PictureFile) -> Shown:
         pixels = file.read()
@@ -183,11 +177,10 @@ class Classes:
 
     def write(self, picture: ExplainedPicture) -> Written:
         folder = self._parts.request.shap_folder
-        self._names = self._names or ResultNames(self._labels)
-        names = {output: self._names.of(picture.file.stem, output) for output in picture.drawn}
+        of = self._parts.names.of
+        names = {output: of(picture.file.stem, self._labels[output], output) for output in picture.drawn}
         heat_maps = draw_classes(folder, picture, names)
-        write_numbers(folder, picture, heat_maps)
-        return Written(None, heat_maps)
+        return Written(None, heat_maps, write_numbers(folder, picture, heat_maps))
 
 
 class Objects:
@@ -247,8 +240,7 @@ class Objects:
     def write(self, picture: ExplainedPicture) -> Written:
         folder = self._parts.request.shap_folder
         overview, heat_maps = draw_detected(folder, picture)
-        write_numbers(folder, picture, heat_maps)
-        return Written(overview, heat_maps)
+        return Written(overview, heat_maps, write_numbers(folder, picture, heat_maps))
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import logging
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
-
-import numpy as np
+from dataclasses import dataclass
+from itertools import zip_longest
 
 from assay.errors import BadData, NotYet
-from assay.explanation import AssayAnalysis, ImageExplanation
+from assay.explanation import AssayAnalysis, Attributions, Faithfulness, ImageExplanation
 from explainer.analysis import ENGINE, Results, analysis_json
 from explainer.analysis_config import ImageConfig
 from explainer.faithfulness import Mean
-from explainer.image_baseline import image_baseline
+from explainer.image_baseline import ImageBaseline, image_baseline
 from explainer.image_report import PictureShown, images_report
 from explainer.image_results import ExplainedPicture
-from explainer.images import PictureExplainer, Shown, Written, check_class_ids, picture_explainer
+from explainer.images import PictureExplainer, Shown, check_class_ids, picture_explainer
 from explainer.pages import write_report
-from explainer.picture_files import PictureFile, find_pictures
+from explainer.picture_files import PictureFile, ResultNames, find_pictures
+from explainer.picture_parts import Done, PictureParts, digest_of, done_with
 from explainer.picture_predictor import ServedPictures, open_picture_predictor
 from explainer.request import Request
 from explainer.samples import read_samples, true_classes
@@ -29,38 +30,106 @@ from model.runtime import CORES
 
 logger = logging.getLogger(__name__)
 
+MOST_LEFT_OUT = 100
+"""Pictures that analysis.json names."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The job's pictures."""
+
+    files: Sequence[PictureFile]
+    digests: Mapping[PictureFile, str]
+    """What their results depend on."""
+    true: Mapping[str, str]
+    """A picture's file name → its true class, of those that are known."""
+
 
 @dataclass
 class Found:
-    """What is kept of the pictures once their files are written: memory stays flat."""
+    """What came of the pictures."""
 
-    images: list[ImageExplanation] = field(default_factory=list)
-    unreadable: list[str] = field(default_factory=list)
-    model_calls: int = 0
-    faithfulness: Mean = field(default_factory=Mean)
+    done: Sequence[Done]
+    unreadable: Sequence[str]
+    left_out: Sequence[str] = ()
+    """Those that there was no time for."""
 
-    def add(self, picture: ExplainedPicture, written: Written) -> None:
-        gap = None if picture.explanation is None else float(np.abs(picture.explanation.gap).max())
-        self.images.append(
-            ImageExplanation(
-                image=picture.file.name, heat_maps=written.heat_maps, objects=written.objects, additivity_gap=gap
-            )
+    @property
+    def images(self) -> list[ImageExplanation]:
+        return [one.image for one in self.done]
+
+    @property
+    def model_calls(self) -> int:
+        return sum(one.model_calls for one in self.done)
+
+    @property
+    def faithfulness(self) -> Faithfulness | None:
+        mean = Mean()
+        for one in self.done:
+            mean.add(one.faithfulness)
+        return mean.result()
+
+    @property
+    def attributions(self) -> Attributions:
+        widths = [one.half_width for one in self.done if one.half_width is not None]
+        return Attributions(
+            exact=all(one.exact for one in self.done),
+            explained=len(self.done),
+            left_out=len(self.left_out),
+            left_out_rows=tuple(self.left_out[:MOST_LEFT_OUT]),
+            half_width=max(widths) if len(widths) == len(self.done) else None,
         )
-        self.model_calls += picture.asked
-        self.faithfulness.add(list(picture.curves.values()))
 
 
 def explain_images(request: Request) -> None:
-    """Do the job, one picture at a time; one that cannot be read is named, and the others go on.
+    """Do the job; a picture that cannot be read is named, and the others go on.
 
-    While the model is asked about one, a thread beside it reads the next and writes the files of the last.
+    Those that an attempt before this one had done are not explained again.
     """
     config, settings = request.config, request.shap.image_config or ImageConfig()
     files = find_pictures(request.dataset, settings.debug)
     check_class_ids(settings.debug.class_ids, config.label_headers or ())
     baseline = image_baseline(request)
     true = true_classes(read_samples(request.samples_file))
-    found = Found()
+    batch = Batch(files, {file: digest_of(file, true.get(file.path.name)) for file in files}, true)
+    parts = PictureParts(request, baseline.digest)
+    done = {file: one for file in files if (one := parts.known(file, batch.digests[file])) is not None}
+    if done:
+        logger.info("%d of %d pictures were explained before", len(done), len(files))
+    unreadable: dict[PictureFile, str] = {}
+    if len(done) < len(files):
+        _explain(request, batch, baseline, parts, done, unreadable)
+    if not done:
+        raise BadData(
+            f"Data must contain features. None of {len(files)} pictures can be read: {next(iter(unreadable.values()))}"
+        )
+    found = Found([done[file] for file in files if file in done], list(unreadable.values()))
+    found.left_out = [file.name for file in files if file not in done and file not in unreadable]
+    write_results(request, found, baseline.name)
+    parts.forget()
+
+
+def _explain(
+    request: Request,
+    batch: Batch,
+    baseline: ImageBaseline,
+    parts: PictureParts,
+    done: dict[PictureFile, Done],
+    unreadable: dict[PictureFile, str],
+) -> None:
+    """Explain what is not done yet, one picture at a time, or as many as there is time for.
+
+    While the model is asked about one, a thread beside it reads the next and writes the files of the last.
+    """
+    files = [file for file in batch.files if file not in done]
+    names, budget = ResultNames(), request.shap.time_budget
+    names.take(name for one in done.values() for name in one.image.heat_maps.values())
+
+    def write(picture: ExplainedPicture) -> Done:
+        one = done_with(picture, explainer.write(picture), batch.digests[picture.file])
+        parts.note(picture.file, one)
+        return one
+
     with (
         open_picture_predictor(request, files) as asked,
         ThreadPoolExecutor(
@@ -69,27 +138,30 @@ def explain_images(request: Request) -> None:
         ThreadPoolExecutor(1, thread_name_prefix="beside") as beside,
         warnings.catch_warnings(action="ignore"),  # of odd metadata; threads that do it each for itself undo it
     ):
-        explainer = picture_explainer(request, asked, baseline, len(files), threads)
-        writing: tuple[ExplainedPicture, Future[Written]] | None = None
-        for number, shown in enumerate(_shown(files, explainer, beside, found), start=1):
-            picture = explainer.explain(shown, true.get(shown.file.path.name))
+        explainer = picture_explainer(request, asked, baseline, len(files), threads, names)
+        writing: tuple[PictureFile, Future[Done]] | None = None
+        began = time.monotonic()
+        for shown in _shown(files, explainer, beside, unreadable):
+            picture = explainer.explain(shown, batch.true.get(shown.file.path.name))
             if writing is not None:
-                found.add(writing[0], writing[1].result())
-            writing = picture, beside.submit(explainer.write, picture)
-            request.progress.report("explaining", number + len(found.unreadable), len(files), "images")
+                done[writing[0]] = writing[1].result()
+            writing = shown.file, beside.submit(write, picture)
+            request.progress.report("explaining", len(done) + 1 + len(unreadable), len(batch.files), "images")
+            if budget is not None and time.monotonic() - began >= budget:
+                break
         if writing is not None:
-            found.add(writing[0], writing[1].result())
-    if not found.images:
-        raise BadData(f"Data must contain features. None of {len(files)} pictures can be read: {found.unreadable[0]}")
-    write_results(request, found, baseline.name)
+            done[writing[0]] = writing[1].result()
 
 
 def _shown(
-    files: Sequence[PictureFile], explainer: PictureExplainer, beside: ThreadPoolExecutor, found: Found
+    files: Sequence[PictureFile],
+    explainer: PictureExplainer,
+    beside: ThreadPoolExecutor,
+    unreadable: dict[PictureFile, str],
 ) -> Iterator[Shown]:
     """The pictures that can be read, in order, each read while the one before is explained."""
     coming = beside.submit(explainer.show, files[0])
-    for following in (*files[1:], None):
+    for file, following in zip_longest(files, files[1:]):
         current = coming
         if following is not None:
             coming = beside.submit(explainer.show, following)
@@ -97,7 +169,7 @@ def _shown(
             shown = current.result()
         except BadData as error:
             logger.warning("left out: %s", error)
-            found.unreadable.append(str(error))
+            unreadable[file] = str(error)
         else:
             yield shown
 
@@ -105,7 +177,7 @@ def _shown(
 def write_results(request: Request, found: Found, baseline: str) -> None:
     """`analysis.json` and the report: what was found of all pictures."""
     gaps = [image.additivity_gap for image in found.images if image.additivity_gap is not None]
-    faithfulness = found.faithfulness.result()
+    faithfulness = found.faithfulness
     assay = AssayAnalysis(
         engine=ENGINE,
         samples=len(found.images),
@@ -114,14 +186,15 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         max_additivity_gap=max(gaps, default=None),
         images=tuple(found.images),
         faithfulness=faithfulness,
+        attributions=found.attributions,
     )
     of_rows_only = {
         name: NotYet(f"not yet: {name} of images") for name in request.config.methods.asked if name != "shap"
     }
     request.write_text("analysis.json", analysis_json(request.config, Results(failures=of_rows_only), assay))
-    all_pictures = len(found.images) + len(found.unreadable)
+    all_pictures = len(found.images) + len(found.unreadable) + len(found.left_out)
     facts = (
-        ("Pictures", f"{len(found.images):,}" + (f" of {all_pictures:,}" if found.unreadable else "")),
+        ("Pictures", f"{len(found.images):,}" + (f" of {all_pictures:,}" if all_pictures > len(found.images) else "")),
         ("Baseline", baseline),
         ("Model calls", f"{found.model_calls:,}"),
         ("Largest additivity gap", f"{max(gaps):.1g}" if gaps else "–"),
@@ -134,5 +207,8 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         )
         for image in found.images
     ]
+    notes = list(found.unreadable)
+    if found.left_out:
+        notes.append(f"methods.shap.time_budget was too short for {', '.join(found.left_out)}")
     title = request.config.methods.report.title
-    write_report(request, images_report(title, facts, pictures, found.unreadable, faithfulness))
+    write_report(request, images_report(title, facts, pictures, notes, faithfulness))

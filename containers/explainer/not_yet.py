@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from assay.errors import NotYet
-from explainer.analysis_config import IMAGES, KINDS, AnalysisConfig, Shap
+from explainer.analysis_config import IMAGES, KINDS, AnalysisConfig
 
 DATASET_TYPES = (*KINDS, IMAGES)
 ANALYSES = ("shap", "pdp", "pre_training_bias", "post_training_bias")
@@ -36,16 +36,6 @@ def _missing(config: AnalysisConfig) -> Iterator[str]:
         yield f"dataset_type {config.dataset_type}; supported are {', '.join(DATASET_TYPES)}"
     if config.dataset_type == IMAGES and config.methods.shap is None:
         yield f"{', '.join(config.methods.asked)} of images; supported is shap"
-    if config.methods.shap is not None:
-        yield from _missing_of_shap(config.methods.shap)
     predictor = config.predictor
     if predictor is not None and predictor.time_series_predictor_config is not None:
         yield "predictor.time_series_predictor_config; supported are rows"
-
-
-def _missing_of_shap(shap: Shap) -> Iterator[str]:
-    if shap.features_to_explain is not None and shap.image_config:
-        yield "methods.shap.features_to_explain beside image_config; supported are numbers, categories and texts"
-    for key in ("tolerance", "time_budget"):
-        if getattr(shap, key) is not None and (shap.text_config or shap.image_config):
-            yield f"methods.shap.{key} beside text_config or image_config; supported are numbers and categories"

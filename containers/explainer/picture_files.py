@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,14 +97,17 @@ def file_safe(text: str) -> str:
 class ResultNames:
     """The heat maps' file names, `shap_<stem>_<label>.jpeg`: each once, whatever the pictures and labels are called."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        self._labels = [file_safe(label) for label in labels]
+    def __init__(self) -> None:
         self._taken: set[str] = set()
 
-    def of(self, stem: str, output: int) -> str:
+    def of(self, stem: str, label: str, output: int) -> str:
         """The file of a picture and an output; where another one has the name, with the output's number."""
-        name = f"shap_{stem}_{self._labels[output]}"
+        name = f"shap_{stem}_{file_safe(label)}.jpeg"
         if name.lower() in self._taken:  # some file systems do not tell case
-            name += f"-{output}"
-        self._taken.add(name.lower())
-        return f"{name}.jpeg"
+            name = f"{name.removesuffix('.jpeg')}-{output}.jpeg"
+        self.take([name])
+        return name
+
+    def take(self, names: Iterable[str]) -> None:
+        """These are files already."""
+        self._taken.update(name.lower() for name in names)

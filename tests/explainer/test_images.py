@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -234,6 +235,112 @@ def test_what_is_wrong_is_said_before_the_model_is_loaded(
     assert says in pictures.message
 
 
+def test_a_key_that_only_rows_can_have_is_refused(pictures: Any) -> None:
+    asked = config()
+    asked["methods"]["shap"]["features_to_explain"] = ["age"]
+    assert pictures.run(asked) == 1
+    assert "features_to_explain: a picture's segments have no names; image_config.debug says" in pictures.message
+
+
+def test_no_more_is_asked_once_all_intervals_are_narrow_enough(pictures: Any) -> None:
+    asked, seen = config(num_segments=30), {}
+    asked["methods"]["shap"]["num_samples"] = 2000
+    for tolerance in (None, 0.05, 1e-9):
+        if tolerance is not None:
+            asked["methods"]["shap"]["tolerance"] = tolerance
+        assert pictures.run(asked) == 0
+        intervals = np.load(pictures.output / "explanations_shap/shap_four_intervals.npy")
+        found = pictures.analysis["assay"]
+        half_width = float(np.ptp(intervals, axis=0).max() / 2)
+        assert found["attributions"]["half_width"] == pytest.approx(half_width)
+        chance = found["faithfulness"]["random_area"]  # of all that was asked about, in however many steps
+        seen[tolerance] = numbers(pictures)["coalitions"], half_width, chance
+    assert seen[1e-9] == pytest.approx(seen[None])
+    assert seen[0.05][0] < seen[None][0] / 2
+    assert seen[None][1] < seen[0.05][1] <= 0.05
+    assert seen[0.05][2] == pytest.approx(seen[None][2], abs=0.02)
+
+
+def more_pictures(job: Any) -> None:
+    for name in ("a.png", "b.png", "c.png"):
+        quarters().save(job.data / name)
+
+
+def test_a_time_budget_leaves_out_pictures_and_names_them(pictures: Any) -> None:
+    more_pictures(pictures)
+    asked = config()
+    asked["methods"]["shap"]["time_budget"] = 1e-6
+    assert pictures.run(asked) == 0
+    found = pictures.analysis["assay"]
+    assert [image["image"] for image in found["images"]] == ["a.png"]
+    assert (found["attributions"]["explained"], found["attributions"]["left_out"]) == (1, 3)
+    assert found["attributions"]["left_out_rows"] == ["b.png", "c.png", "four.png"]
+    assert "time_budget was too short for b.png, c.png, four.png" in (pictures.output / "report.html").read_text()
+    asked["methods"]["shap"]["time_budget"] = 100
+    assert pictures.run(asked) == 0
+    assert pictures.analysis["assay"]["attributions"]["left_out"] == 0
+
+
+def killed_at(job: Any, monkeypatch: pytest.MonkeyPatch, last: str) -> None:
+    """The last attempt, which ended at this picture: what it had uploaded is the input `resume`."""
+    from explainer import images
+
+    explain = images.Classes.explain
+
+    def until(self: Any, shown: Any, true: Any) -> Any:
+        if shown.file.name == last:
+            raise KeyboardInterrupt
+        return explain(self, shown, true)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images.Classes, "explain", until)
+        with pytest.raises(KeyboardInterrupt):
+            job.run(config())
+    resume = job.root / "processing/input/resume"
+    shutil.rmtree(resume, ignore_errors=True)
+    job.output.rename(resume)
+
+
+def test_a_killed_job_goes_on_where_it_was(pictures: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    more_pictures(pictures)
+    (pictures.data / "a_bright.png").write_bytes(b"broken")
+
+    def files() -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in pictures.output.rglob("*") if path.is_file()}
+
+    assert pictures.run(config()) == 0
+    whole, calls = files(), sum(pictures.calls)
+    assert not list(pictures.output.rglob("parts"))
+    shutil.rmtree(pictures.output)
+    killed_at(pictures, monkeypatch, "c.png")
+    pictures.calls.clear()
+    assert pictures.run(config()) == 0
+    assert files() == whole  # with the same numbers, names and curves
+    of_two = (calls - 1) // 2
+    assert sum(pictures.calls) == of_two + 1
+
+
+@pytest.mark.parametrize("change", ["picture", "seed", "lost"])
+def test_what_is_not_the_same_any_more_is_explained_anew(
+    pictures: Any, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    more_pictures(pictures)
+    killed_at(pictures, monkeypatch, "four.png")
+    if change == "picture":
+        Image.new("RGB", (40, 40), (200, 9, 9)).save(pictures.data / "a.png")
+    if change == "lost":
+        next(pictures.root.rglob("resume/explanations_shap/shap_a_segments.npy")).unlink()
+    pictures.calls.clear()
+    asked = config()
+    if change == "seed":
+        asked["methods"]["shap"]["seed"] = 7
+    assert pictures.run(asked) == 0
+    one = pictures.analysis["assay"]["model_calls"] // 4
+    assert sum(pictures.calls) == 1 + one * (4 if change == "seed" else 2)
+    if change == "picture":
+        assert numbers(pictures, "a")["prediction"][0] < 0.2
+
+
 def test_a_folder_without_pictures_is_an_error(pictures: Any) -> None:
     (pictures.data / "four.png").rename(pictures.data / "four.txt")
     assert pictures.run(config()) == 1
@@ -265,14 +372,16 @@ def test_the_report_holds_the_pictures_and_needs_nothing_beside_it(pictures: Any
 def test_names_of_results_are_unique_and_safe(tmp_path: Path) -> None:
     files = [tmp_path / name for name in ("a.png", "a.jpg", "sub/b c.png", "ü+1.png")]
     assert stems(files, tmp_path) == ["a.png", "a.jpg", "sub_b_c", "ü_1"]
-    names = ResultNames(["<=50K", ">50K", "==50K", "b_c", "c"])
-    assert [names.of("a", output) for output in range(4)] == [
+    names = ResultNames()
+    assert [names.of("a", label, output) for output, label in enumerate(["<=50K", ">50K", "==50K", "b_c"])] == [
         "shap_a___50K.jpeg",
         "shap_a__50K.jpeg",
         "shap_a___50K-2.jpeg",
         "shap_a_b_c.jpeg",
     ]
-    assert names.of("a_b", 4) == "shap_a_b_c-4.jpeg"
+    assert names.of("a_b", "c", 4) == "shap_a_b_c-4.jpeg"
+    names.take(["shap_seen_c.jpeg"])
+    assert names.of("seen", "C", 0) == "shap_seen_C-0.jpeg"
 
 
 def test_the_predicted_and_the_true_class_are_drawn_once_each() -> None:
