@@ -111,8 +111,8 @@ def rows_report(
     elif results.texts is not None:
         local = _text_rows(results.texts, columns, chosen)
         sections += [_text_labels(results.texts), local]
-        more = _more(results.texts, len(results.texts.rows) - len(local.cards))
-        notes += text_notes(results.texts)
+        more = _more(results.texts, len(results.texts.rows.parts) - len(local.cards))
+        notes += [*_not_in_time(results.texts), *text_notes(results.texts)]
     curves = [one for one in results.dependence if isinstance(one, FeatureDependence)]
     notes += [f"pdp of {one.name}: {one.error}" for one in results.dependence if isinstance(one, NoDependence)]
     if curves:
@@ -127,7 +127,7 @@ def rows_report(
 
 
 def _more(explained: RowsExplained | TextsExplained, rows: int) -> str:
-    features = explained.features if isinstance(explained, RowsExplained) else explained.others
+    features = explained.features if isinstance(explained, RowsExplained) else explained.rows.others
     return left_out(
         (len(explained.labels) - MOST_LABELS, "label"), (len(features) - MOST_FEATURES, "feature"), (rows, "row")
     )
@@ -136,28 +136,34 @@ def _more(explained: RowsExplained | TextsExplained, rows: int) -> str:
 def _labels(explained: RowsExplained) -> Section:
     cards = []
     for output, label in enumerate(explained.labels[:MOST_LABELS]):
-        alike = explained.rank_correlations.get(label)
-        said = "" if alike is None else f"; two halves of the rows rank the features with a correlation of {alike:.2f}"
         bars = Bars(
             largest(explained.features, explained.importance[:, output], MOST_FEATURES),
             signed=explained.agg_method == "median",
         )
-        cards.append(Card(label, f"expected value {short(explained.expected[output])}{said}", (bars,)))
+        cards.append(
+            Card(label, _of_label(explained.expected[output], explained.rank_correlations.get(label)), (bars,))
+        )
     return _what_matters(explained.representative, explained.agg_method, cards, (GLOBAL,))
+
+
+def _of_label(expected: float, alike: float | None) -> str:
+    said = "" if alike is None else f"; two halves of the rows rank the features with a correlation of {alike:.2f}"
+    return f"expected value {short(expected)}{said}"
 
 
 def _text_labels(explained: TextsExplained) -> Section:
     by_sign = explained.agg_method == "median"
+    rows, totals = explained.rows, explained.totals
     cards = []
     for output, label in enumerate(explained.labels[:MOST_LABELS]):
-        blocks = [Bars(largest(explained.others, explained.importance[:, output], MOST_FEATURES), by_sign)]
-        for name in explained.texts:
-            top = explained.top(name, output)
+        blocks = [Bars(largest(rows.others, totals.importance[:, output], MOST_FEATURES), by_sign)]
+        for name in rows.texts:
+            top = totals.top[name][output]
             caption = f"{name}, by {explained.granularity}"
             blocks.append(Bars(largest(list(top), list(top.values()), MOST_FEATURES), by_sign, caption))
         shown = [block for block in blocks if block.bars]
-        cards.append(Card(label, f"expected value {short(explained.expected[output])}", shown))
-    return _what_matters(int(explained.representative.sum()), explained.agg_method, cards, (GLOBAL, GLOBAL_TEXT))
+        cards.append(Card(label, _of_label(explained.expected[output], totals.rank_correlations.get(label)), shown))
+    return _what_matters(totals.representative, explained.agg_method, cards, (GLOBAL, GLOBAL_TEXT))
 
 
 def _what_matters(rows: int, agg_method: str, cards: Sequence[Card], readings: Sequence[Reading]) -> Section:
@@ -168,11 +174,14 @@ def _what_matters(rows: int, agg_method: str, cards: Sequence[Card], readings: S
     return Section("What matters for each label", (intro,), cards, readings=readings)
 
 
-def _not_in_time(explained: RowsExplained) -> list[str]:
-    gone = explained.left_out
+def _not_in_time(explained: RowsExplained | TextsExplained) -> list[str]:
+    gone, total = (
+        (explained.rows.left_out, len(explained.rows.numbers))
+        if isinstance(explained, TextsExplained)
+        else (explained.left_out, len(explained.found.numbers))
+    )
     if not gone:
         return []
-    total = len(explained.found.numbers)
     others = f" and {len(gone) - 10:,} more" if len(gone) > 10 else ""
     done = f"{total - len(gone):,} of {total:,} rows, drawn by chance"
     names = f"{', '.join(gone[:10])}{others}; assay/rows.csv names them all"
@@ -187,15 +196,17 @@ _WHAT_MOVES = (
 )
 
 
+_DOUBT = (
+    " ± tells the 95 % interval of an estimate, as a line at a bar's end does: what other coalitions of features would "
+    "have left by chance."
+)
+
+
 def _rows(explained: RowsExplained, columns: Columns, chosen: Mapping[int, str]) -> Section:
     known = explained.found.numbers >= 0
     order = [row for row in list(chosen) or range(len(known)) if known[row]]
     cards = [_row(explained, columns, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
-    doubt = (
-        " ± tells the 95 % interval of an estimate, as a line at a bar's end does: what other coalitions of features "
-        "would have left by chance."
-    )
-    intro = _WHAT_MOVES if explained.exact else (*_WHAT_MOVES, doubt)
+    intro = _WHAT_MOVES if explained.exact else (*_WHAT_MOVES, _DOUBT)
     return Section("What moved single predictions", intro, cards, readings=LOCAL)
 
 
@@ -230,7 +241,8 @@ def _moved(label: str, expected: float, prediction: float, reason: str) -> str:
 
 
 def _text_rows(explained: TextsExplained, columns: Columns, chosen: Mapping[int, str]) -> Section:
-    order = list(chosen) or range(len(explained.rows))
+    known = explained.rows.known
+    order = [row for row in list(chosen) or range(len(known)) if known[row]]
     cards = [_text_row(explained, columns, row, chosen.get(row, "")) for row in order[:MOST_ROWS]]
     rest = (
         " have lines of their own; the colour is strongest for what moves it most. The expected value of a text is the "
@@ -243,12 +255,14 @@ def _text_rows(explained: TextsExplained, columns: Columns, chosen: Mapping[int,
         " and ",
         Sign(raises=False, text="what lowers it"),
         rest,
+        *(() if explained.exact or not explained.rows.others else (_DOUBT,)),
     )
     return Section("What moved single predictions", intro, cards, wide=True, readings=(LOCAL_TEXT,))
 
 
 def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: str) -> Card:
-    row = explained.rows[place]
+    row = explained.rows.row(place)
+    assert row is not None
     output = int(row.prediction.argmax())
     others = [player.span is None for player in row.players]
     texts = [
@@ -258,8 +272,9 @@ def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: s
         )
         for name, text in row.texts.items()
     ]
-    names = _with_values(explained.others, columns, place)
-    bars = Bars(largest(names, row.values[others, output], FEATURES_OF_A_ROW), signed=True)
+    names = _with_values(explained.rows.others, columns, place)
+    errors = None if row.errors is None else NORMAL_95 * row.errors[others, output]
+    bars = Bars(largest(names, row.values[others, output], FEATURES_OF_A_ROW, errors), signed=True)
     moved = _moved(explained.labels[output], row.base[output], row.prediction[output], reason)
     return Card(row.id, moved, (*texts, *([bars] if bars.bars else [])))
 
@@ -267,8 +282,9 @@ def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: s
 def text_notes(explained: TextsExplained) -> list[str]:
     """What a reader should know of how texts were cut."""
     notes = []
-    if explained.segmenter.instead_of:
-        notes.append(f"{explained.segmenter.instead_of}. Texts are cut by {explained.segmenter.how} instead.")
+    segmenter = explained.rows.segmenter
+    if segmenter.instead_of:
+        notes.append(f"{segmenter.instead_of}. Texts are cut by {segmenter.how} instead.")
     if explained.grouped:
         notes.append(
             f"{explained.grouped} of the texts have more than {MOST_UNITS:,} {explained.granularity}s: there "

@@ -66,6 +66,36 @@ class RowsExplained:
         """The rows that the time was too short for."""
         return [self.ids[place] for place in np.flatnonzero(self.found.numbers < 0).tolist()]
 
+    def facts(self) -> Iterator[RowFacts | None]:
+        """Of every row in the order of the data; None for those left out."""
+        line = self.found.line
+        for one in self.found.in_order():
+            if one is None:
+                yield None
+                continue
+            gap, width = float(line.gaps(one[None])[0]), float(line.half_widths(one[None])[0])
+            yield RowFacts(
+                bool(one[line.EXACT]), gap, width, int(one[line.CALLS]), one[line.base], one[line.prediction]
+            )
+
+
+@dataclass(frozen=True)
+class RowFacts:
+    """How one row was explained."""
+
+    exact: bool
+    """No value is an estimate."""
+    gap: float
+    """The largest |f(x) - f(baseline) - sum of attributions| of its labels."""
+    half_width: float
+    """How far the widest 95 % interval reaches to either side; NaN where that is not known."""
+    calls: int
+    """Synthetic rows the model was asked about."""
+    base: Array
+    """(labels,): f(baseline)."""
+    prediction: Array
+    """(labels,)"""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -256,23 +286,21 @@ def write_local_values(shap: Path, assay: Path, explained: RowsExplained, table:
                 write([*(_cells(cells)), *last])
 
 
-def write_rows(path: Path, explained: RowsExplained, table: Table) -> None:
+def write_rows(path: Path, labels: Sequence[str], facts: Iterable[RowFacts | None], table: Table) -> None:
     """`rows.csv`, a line for each row of the data: whether and how it was explained."""
-    found, line = explained.found, explained.found.line
     own, ids = table.meaning.joinsource, table.joinsource
     with _csv(path) as write:
-        scores = [f"{what}_{label}" for what in ("base", "prediction") for label in explained.labels]
+        scores = [f"{what}_{label}" for what in ("base", "prediction") for label in labels]
         named = ["row", "explained", "exact", "additivity_gap", "half_width", "model_calls", *scores]
         write(named if own is None else [*named, own])
-        for place, one in enumerate(found.in_order()):
+        for place, one in enumerate(facts):
             last = [] if ids is None else [ids[place]]
             if one is None:
                 write([place, "false", *[""] * (len(named) - 2), *last])
                 continue
-            widths = [*line.gaps(one[None]), *line.half_widths(one[None])]
-            exact, calls = "true" if one[line.EXACT] else "false", int(one[line.CALLS])
-            scored = [*one[line.base].tolist(), *one[line.prediction].tolist()]
-            write([place, "true", exact, *_cells(np.array(widths)), calls, *scored, *last])
+            exact, widths = "true" if one.exact else "false", _cells(np.array([one.gap, one.half_width]))
+            scored = [*one.base.tolist(), *one.prediction.tolist()]
+            write([place, "true", exact, *widths, one.calls, *scored, *last])
 
 
 def _cells(values: Array) -> list[float | str]:

@@ -47,8 +47,9 @@ from explainer.samples import read_samples, representative, why_chosen
 from explainer.shapley import Predict
 from explainer.table import Table, read_table
 from explainer.text.columns import with_texts
-from explainer.text.explained import DATA_TYPES, TextsExplained, explain_texts, write_local_texts
+from explainer.text.explained import DATA_TYPES, TextsExplained, explain_texts
 from explainer.text.game import Ask
+from explainer.text.outputs import write_local_texts
 from explainer.text.units import segmenter
 from model.endpoint import Endpoint
 from model.load import Model
@@ -171,12 +172,12 @@ def _attributions(request: Request, table: Table, coding: Coding, baseline: Colu
             model.labels,
             request.shap,
             representative=counted,
-            surrogate=model.is_endpoint if request.shap.surrogate == "auto" else request.shap.surrogate,
+            surrogate=uses_surrogate(request, model),
             place=Place(request.parts(content_of(table.columns, baseline)), advance),
         )
     write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
     request.assay_folder.mkdir(exist_ok=True)
-    write_rows(request.assay_folder / "rows.csv", explained, table)
+    write_rows(request.assay_folder / "rows.csv", explained.labels, explained.facts(), table)
     if request.shap.save_local_shap_values:
         write_local_values(request.shap_folder, request.assay_folder, explained, table)
     return explained
@@ -203,13 +204,20 @@ def _texts(request: Request, table: Table, baseline: Columns, model: RowsModel) 
             request.shap,
             found,
             representative=counted,
+            surrogate=uses_surrogate(request, model),
             place=Place(request.parts(content_of(table.columns, baseline) + found.how), advance),
         )
     write_baseline(request.shap_folder / "baseline.csv", table.features, baseline)
+    request.assay_folder.mkdir(exist_ok=True)
+    write_rows(request.assay_folder / "rows.csv", explained.labels, explained.rows.facts(), table)
     if request.shap.save_local_shap_values:
-        request.assay_folder.mkdir(exist_ok=True)
-        write_local_texts(request.shap_folder, request.assay_folder, explained, table.meaning.joinsource)
+        write_local_texts(request.shap_folder, request.assay_folder, explained)
     return explained
+
+
+def uses_surrogate(request: Request, model: RowsModel) -> bool:
+    asked = request.shap.surrogate
+    return model.is_endpoint if asked == "auto" else asked
 
 
 def _depend(
@@ -219,7 +227,7 @@ def _depend(
     assert pdp is not None
     important = None if found.rows is None else by_importance(found.rows.features, found.rows.importance)
     if found.texts is not None:
-        important = by_importance(found.texts.others, found.texts.importance)
+        important = by_importance(found.texts.rows.others, found.texts.totals.importance)
         # of a text there is no curve: it has as many values as rows
         others = tuple(name for name in table.features if table.types[name] != "text")
         table = replace(table, meaning=replace(table.meaning, features=others))
@@ -327,7 +335,6 @@ def _write(request: Request, table: Table, found: Results) -> None:
         samples=len(table),
         model_calls=None if rows is None else rows.model_calls,
         max_additivity_gap=None if rows is None else rows.max_gap,
-        rows=() if found.texts is None else found.texts.to_assay(),
         attributions=_summary(found.rows, found.texts),
         bias=_intervals(found.before, found.after),
     )
@@ -339,12 +346,21 @@ def _write(request: Request, table: Table, found: Results) -> None:
     if found.rows is not None:
         found.rows.found.parts.forget()
     if found.texts is not None:
-        found.texts.parts.forget()
+        found.texts.rows.parts.forget()
 
 
 def _summary(rows: RowsExplained | None, texts: TextsExplained | None) -> Attributions | None:
     if texts is not None:
-        return Attributions(exact=texts.exact, explained=len(texts.rows), half_width=texts.half_width)
+        left_out, totals = texts.rows.left_out, texts.totals
+        return Attributions(
+            exact=totals.exact,
+            explained=len(texts.rows.parts),
+            left_out=len(left_out),
+            left_out_rows=tuple(left_out[:MOST_LEFT_OUT]),
+            half_width=totals.half_width,
+            surrogate=texts.surrogate,
+            rank_correlations=totals.rank_correlations,
+        )
     if rows is None:
         return None
     left_out = rows.left_out
@@ -379,10 +395,14 @@ def facts(request: Request, table: Table, found: Results) -> tuple[tuple[str, st
         return common
     kind = "clusters of the data" if request.shap.baseline is None else "given rows"
     if found.texts is not None and request.shap.baseline is None:
-        kind = f"{kind}, absent text is dropped" if found.texts.others else "empty text: what is absent is dropped"
+        kind = f"{kind}, absent text is dropped" if found.texts.rows.others else "empty text: what is absent is dropped"
     return (
         *common,
-        *(() if found.texts is None else (("Texts", f"by {found.texts.granularity}: {found.texts.segmenter.how}"),)),
+        *(
+            ()
+            if found.texts is None
+            else (("Texts", f"by {found.texts.granularity}: {found.texts.rows.segmenter.how}"),)
+        ),
         ("Baseline", f"{rows.baseline_rows} {kind}"),
         ("Attributions", "exact" if rows.exact else "estimated"),
         ("Model calls", f"{rows.model_calls:,}"),

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from explainer.shapley import Explanation, default_samples, explain_game, explain_rows, logit, make_plan
+from explainer.shapley import NORMAL_95, Explanation, default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
 from explainer.shapley.plan import _least_squares
 from explainer.shapley.surrogate import RIDGES, Surrogate, _Ridge
@@ -583,3 +583,22 @@ def test_scores_of_another_count_than_the_inputs_are_an_error() -> None:
 def test_a_baseline_of_other_features_is_an_error() -> None:
     with pytest.raises(ValueError, match="equal features"):
         list(explain_rows(lambda x: x, np.ones((1, 2)), np.zeros((1, 3))))
+
+
+def test_a_game_is_asked_about_only_until_its_intervals_are_small_enough() -> None:
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        asked.append(masks)
+        return np.sin(masks @ np.arange(1.0, 15.0))[:, None]
+
+    asked: list[NDArray[np.bool_]] = []
+    whole = explain_game(value, 14, num_samples=8000, seed=3)
+    assert len(asked) == 1
+    asked.clear()
+    loose = explain_game(value, 14, num_samples=8000, seed=3, tolerance=0.15)
+    assert 1 < len(asked) and loose.coalitions < whole.coalitions == 8000
+    assert sum(map(len, asked)) == loose.calls == loose.coalitions + 2
+    seen = {mask.tobytes() for masks in asked for mask in masks}
+    assert len(seen) == loose.calls  # nothing is asked twice
+    assert loose.interval is not None and NORMAL_95 * loose.standard_errors.max() <= 0.15  # type: ignore[union-attr]
+    np.testing.assert_allclose(loose.gap, 0, atol=1e-12)
+    assert explain_game(value, 14, num_samples=8000, seed=3, tolerance=1e-9).coalitions == 8000

@@ -42,6 +42,11 @@ class Player:
     """Where the unit stands in its text; None: a feature that is no text."""
 
 
+def players_of(features: Sequence[str], spans: Mapping[str, Sequence[Span]]) -> list[Player]:
+    """The units of texts and the other features, in the order of the features; a text without units has none."""
+    return [Player(name, span) for name in features for span in spans.get(name, (None,))]
+
+
 def grouped(spans: Sequence[Span], most: int = MOST_UNITS) -> list[Span]:
     """At most `most` spans: of more, equally many neighbours become one."""
     size = -(-len(spans) // most) or 1
@@ -68,14 +73,24 @@ class RowGame:
 
     @cached_property
     def players(self) -> list[Player]:
-        return [
-            Player(name, span)
-            for name in self.explained
-            for span in self.spans.get(name, (None,))  # a text without units has no player
-        ]
+        return players_of(self.explained, self.spans)
 
-    def explain(self, num_samples: int | None, seed: int, link: Callable[[Array], Array] | None) -> Explanation:
+    def explain(
+        self,
+        num_samples: int | None,
+        seed: int,
+        link: Callable[[Array], Array] | None,
+        *,
+        tolerance: float | None = None,
+        surrogate: bool = False,
+    ) -> Explanation:
         """Of all players: a player that equals the baseline in each of its rows cannot matter, and is in no coalition.
+
+        Args:
+            num_samples: coalitions to ask about, Clarify's default when None.
+            seed: same seed, same values.
+            link: of scores.
+            tolerance, surrogate: as of `explain_game`.
 
         Raises:
             ValueError: the scores are no numbers, or not what `link` takes.
@@ -88,7 +103,9 @@ class RowGame:
             scores = self.scores(masks)
             return scores if link is None else link(scores)
 
-        found = explain_game(value, int(live.sum()), num_samples=num_samples, seed=seed)
+        found = explain_game(
+            value, int(live.sum()), num_samples=num_samples, seed=seed, tolerance=tolerance, surrogate=surrogate
+        )
         values = np.zeros((len(live), len(found.base)))
         values[live] = found.values
         errors = None if found.standard_errors is None else np.zeros_like(values)

@@ -74,17 +74,11 @@ class Faithfulness(Foreign):
     """Under the curves."""
 
 
-class RowExplanation(Foreign):
-    """Of a row with texts, whose baseline is its own: as many replacements as it has units."""
-
-    id: str
-    base: tuple[float, ...]
-    """The score of each label when all is absent."""
-    additivity_gap: float
-
-
 class Attributions(Foreign):
-    """Of rows; `assay/rows.csv`, `standard_errors.csv`, `lower.csv` and `upper.csv` beside it have each row's."""
+    """Of rows; `assay/rows.csv`, `standard_errors.csv`, `lower.csv` and `upper.csv` beside it have each row's.
+
+    Of texts the last three are lines of JSON, in the shape of `out.jsonl`.
+    """
 
     exact: bool
     """No value is an estimate."""
@@ -146,8 +140,6 @@ class AssayAnalysis(Foreign):
     images: tuple[ImageExplanation, ...] = ()
     faithfulness: Faithfulness | None = None
     """Of images."""
-    rows: tuple[RowExplanation, ...] = ()
-    """Rows with texts."""
     attributions: Attributions | None = None
     bias: dict[str, dict[str, BiasInterval]] = {}
     """`sex=Female` → metric → its 95 % interval."""

@@ -14,6 +14,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from explainer.rows import aggregate
+from explainer.text.parts import RowNumbers, TextParts
+from explainer.text.totals import TopUnits
+
 pytest.importorskip("spacy")
 
 DATA = Path(__file__).parents[4] / "shared/data/reviews/test_data_explainability.jsonl"
@@ -87,11 +91,15 @@ def test_a_line_of_out_jsonl_is_clarifys(reviews: Any) -> None:
     assert not (reviews.output / "explanations_shap/out.csv").exists()
 
 
+def facts(job: Any) -> list[dict[str, str]]:
+    with (job.output / "assay/rows.csv").open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
 def test_the_units_stand_where_they_say_and_add_up(reviews: Any) -> None:
     assert reviews.run(config()) == 0
-    assay = reviews.analysis["assay"]
-    for row, line, extra in zip(ROWS, explanations(reviews), assay["rows"], strict=True):
-        total = np.array(extra["base"])
+    for row, line, extra in zip(ROWS, explanations(reviews), facts(reviews), strict=True):
+        total = np.array([float(extra["base_good"]), float(extra["base_bad"])])
         for feature in line["explanations"]:
             for one in feature["attributions"]:
                 total += one["attribution"]
@@ -100,8 +108,10 @@ def test_the_units_stand_where_they_say_and_add_up(reviews: Any) -> None:
                     assert row[0][start : start + len(part)] == part
         columns = {"review_body": np.array([row[0]], object), "product_category": [row[1]]}
         assert total.tolist() == pytest.approx(stars(columns)[0].tolist(), abs=1e-9)
-        assert extra["additivity_gap"] < 1e-9
-    assert assay["max_additivity_gap"] < 1e-9
+        assert total.tolist() == pytest.approx([float(extra["prediction_good"]), float(extra["prediction_bad"])])
+        assert float(extra["additivity_gap"]) < 1e-9
+    assert reviews.analysis["assay"]["max_additivity_gap"] < 1e-9
+    assert sum(int(extra["model_calls"]) for extra in facts(reviews)) == reviews.analysis["assay"]["model_calls"] - 1
 
 
 def test_analysis_json_nests_the_top_texts_by_feature(reviews: Any) -> None:
@@ -251,7 +261,7 @@ def test_one_seed_gives_the_same_bytes(reviews: Any) -> None:
         return {str(path): path.read_bytes() for path in reviews.output.rglob("*") if path.is_file()}
 
     first = run()
-    assert len(first) == 7
+    assert len(first) == 10
     assert run() == first
 
 
@@ -287,6 +297,11 @@ def test_standard_errors_stand_beside_in_the_same_shape(job: Any, give_model: An
     }
     values, errors = found(400)
     assert (errors > 0).all()
+    for name, sign in (("lower", -1), ("upper", 1)):
+        (line,) = (job.output / f"assay/{name}.jsonl").read_text("utf-8").splitlines()
+        ends = [one["attribution"][0] for one in json.loads(line)["explanations"][0]["attributions"]]
+        assert ends == pytest.approx((values + sign * 1.959964 * errors).tolist())
+    assert float(facts(job)[0]["half_width"]) == pytest.approx(1.959964 * errors.max())
     inside = np.abs(values - exact) < 1.96 * errors
     assert inside.mean() > 0.7
     assert job.analysis["assay"]["attributions"]["half_width"] == pytest.approx(1.959964 * errors.max())
@@ -328,6 +343,123 @@ def test_a_killed_job_goes_on_where_it_was(reviews: Any, give_model: Any, monkey
     assert (reviews.output / "explanations_shap/out.jsonl").read_bytes() == whole
     assert sum(reviews.calls) < every
     assert reviews.analysis["assay"]["model_calls"] == every - 1  # as if it had never been killed
+
+
+def interacting(texts: Any) -> NDArray[Any]:
+    return np.array([[np.sin(sum(map(ord, text)))] for text in texts.tolist()])
+
+
+def alone(**shap: Any) -> dict[str, Any]:
+    """A text without anything beside it; absent words are dropped."""
+    asked = config(headers=["text"], column_types={}, shap={"baseline": [[""]]} | shap)
+    asked["predictor"] = {"label_headers": ["stars"]}
+    return asked
+
+
+def test_a_tolerance_spares_calls_of_texts_that_are_told_soon(job: Any, give_model: Any) -> None:
+    def additive_or_not(texts: Any) -> NDArray[Any]:
+        return np.where(
+            [["z" not in text] for text in texts.tolist()], [[len(text)] for text in texts], interacting(texts)
+        )
+
+    give_model(additive_or_not, dtype="string")
+    easy, hard = "a b c d e f g h i j k l m n", "z zz a b c d e f g h i j k l"
+    write(job, [[easy], [hard]])
+    assert job.run(alone(num_samples=2000, tolerance=0.2)) == 0, job.message
+    soon, late = facts(job)
+    assert int(soon["model_calls"]) < 250 < int(late["model_calls"]) <= 2002
+    assert float(soon["half_width"]) <= 0.2
+    assert float(soon["additivity_gap"]) < 1e-9
+    values = [one["attribution"] for one in explanations(job)[0]["explanations"][0]["attributions"]]
+    np.testing.assert_allclose(values, 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("identified", [False, True])
+def test_when_the_time_is_over_the_texts_left_out_are_named(reviews: Any, identified: bool) -> None:
+    rows = [[f"good number {place}", "Books"] for place in range(20)]
+    ids = [f"id-{place}" for place in range(20)]
+    write(reviews, rows, **({"id": ids} if identified else {}))
+    joined: dict[str, Any] = {"joinsource_name_or_index": "id"} if identified else {}
+    asked = config(shap={"time_budget": 1e-9}, **joined)
+    assert reviews.run(asked) == 0, reviews.message
+    summary = reviews.analysis["assay"]["attributions"]
+    done = [place for place, one in enumerate(facts(reviews)) if one["explained"] == "true"]
+    assert summary["explained"] == len(done) == 1
+    assert done != [0]  # drawn by chance, as data may be sorted
+    names = ids if identified else [f"row {place}" for place in range(20)]
+    assert (summary["left_out"], summary["left_out_rows"]) == (19, [one for one in names if one != names[done[0]]])
+    lines = explanations(reviews)
+    if identified:
+        assert [line["id"] for line in lines] == [names[done[0]]]
+    else:
+        assert [place for place, line in enumerate(lines) if line["explanations"]] == done
+        assert len(lines) == 20
+    found = reviews.analysis["explanations"]["kernel_shap"]["good"]["global_top_shap_text"]["review_body"]
+    assert str(done[0]) in found and len(found) == 3
+    page = (reviews.output / "report.html").read_text("utf-8")
+    assert "The time budget was over after 1 of 20 rows, drawn by chance." in page
+
+
+def test_halves_of_the_rows_tell_how_sure_the_ranking_is(job: Any, give_model: Any) -> None:
+    """The text as a whole is one of the features; both numbers are said where people look."""
+
+    def scores(columns: Any) -> NDArray[Any]:
+        return np.array([[len(text) + 0.1 * a + 0.01 * b] for text, a, b in zip(*columns.values(), strict=True)])
+
+    give_model(scores, text="string", a="float32", b="float32")
+    write(job, [["x" * (5 + place) + " y", 1.0 + place, 2.0] for place in range(8)])
+    asked = config(headers=["text", "a", "b"], column_types={"text": "text"}, shap={"baseline": [["", 0, 0]]})
+    asked["predictor"] = {"label_headers": ["score"]}
+    assert job.run(asked) == 0, job.message
+    assert job.analysis["assay"]["attributions"]["rank_correlations"] == {"score": 1.0}
+    assert "rank the features with a correlation of 1.00" in (job.output / "report.html").read_text("utf-8")
+
+
+def test_a_surrogate_comes_closer_at_equal_calls(job: Any, give_model: Any) -> None:
+    def smooth(texts: Any) -> NDArray[Any]:
+        return np.array([[np.tanh(sum(ord(word) % 7 - 3 for word in text.split()) / 4)] for text in texts.tolist()])
+
+    give_model(smooth, dtype="string")
+    write(job, [["a c e g i k m o q s b d f h"]])
+
+    def found(num_samples: int, surrogate: bool) -> NDArray[Any]:
+        assert job.run(alone(num_samples=num_samples, surrogate=surrogate)) == 0, job.message
+        assert job.analysis["assay"]["attributions"]["surrogate"] is surrogate
+        return np.array([one["attribution"][0] for one in explanations(job)[0]["explanations"][0]["attributions"]])
+
+    exact = found(2**14, False)
+    without, with_it = (np.abs(found(700, surrogate) - exact).max() for surrogate in (False, True))
+    assert with_it < 0.8 * without
+
+
+def test_what_is_known_is_read_from_disk_again_whatever_file_it_is_in(tmp_path: Path) -> None:
+    def numbers(place: int) -> RowNumbers:
+        return RowNumbers(place, [[place + 0.1]], None, [0.5], [1.0], exact=False, calls=place)
+
+    parts = TextParts(tmp_path)
+    for place in (5, 3, 4):
+        parts.add(numbers(place))
+        if place == 3:
+            parts.save()
+    parts.save()
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["000000000.jsonl", "000000002.jsonl"]
+    again = TextParts(tmp_path)
+    assert len(again) == 3
+    assert [again.at(number).place for number in (2, 0, 1)] == [4, 5, 3]
+    assert again.at(1) == numbers(3)
+    (tmp_path / "000000002.jsonl").write_bytes(b'{"place": 4, "val')  # cut short, as a killed machine may leave it
+    assert len(TextParts(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("agg_method", ["mean_abs", "mean_sq", "median"])
+def test_units_taken_up_one_by_one_are_aggregated_as_all_at_once(agg_method: str) -> None:
+    values = np.random.default_rng(4).normal(size=(9, 2))
+    top = TopUnits(agg_method)
+    for one in values:
+        top.add([("word", one), ("other", 0 * one)])
+    first, second = top.first(1, 2)
+    assert [first["word"], second["word"]] == pytest.approx(aggregate(values, agg_method).tolist())
+    assert (len(first), len(second)) == (1, 1)
 
 
 def test_a_text_of_5000_words_is_explained_in_runs(job: Any, give_model: Any) -> None:
