@@ -139,8 +139,10 @@ def gate_lines(gates: list[GateOutcome]) -> Iterator[str]:
 
 
 def gate_line(gate: GateOutcome) -> str:
+    if gate.result == "not applicable":
+        return f"  [not applicable] {name_of(gate)}, {gate.limit}: {gate.reason}"
     result = gate.result if gate.result == gate.counts_as else f"{gate.result}, counts as {gate.counts_as}"
-    return f"  [{'not applicable' if gate.result == 'not applicable' else result}] {gate.reason}"
+    return f"  [{result}] {gate.reason}"
 
 
 def beside_the_champion(summary: Summary) -> Iterator[str]:

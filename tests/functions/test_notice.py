@@ -153,7 +153,7 @@ def test_the_message_lists_what_decided_it() -> None:
   [fail] accuracy is 0.5, must be at least 0.9
   [inconclusive, counts as warn] accuracy is 0.9 (0.8 to 0.95), must be at least 0.9: 60 samples do not
   [pass] accuracy is 0.95, must be at least 0.9
-  [not applicable] there is no champion to compare with
+  [not applicable] accuracy, at least 0.9: there is no champion to compare with
 
 Beside the champion
   recall of 3: 0.98 → 0.1, worse
