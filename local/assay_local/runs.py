@@ -205,7 +205,7 @@ class Runs:
             more = f" and {len(matches) - NAMED} more" if len(matches) > NAMED else ""
             raise Problem(f"run {text} could be {named}{more}: say more of it")
         raise Problem(
-            f"{self.place.name}: no run or model {text}; {nearest(text, [*models, *(f.run for f in folders)])}"
+            f"{self.place.name}: no run or model {text!r}; {nearest(text, [*models, *(f.run for f in folders)])}"
         )
 
 
