@@ -82,22 +82,33 @@ def explain_game(
     num_samples: int | None = None,
     seed: int = 0,
     surrogate: bool = False,
+    tolerance: float | None = None,
 ) -> Explanation:
     """Shapley values of any game.
 
     Args:
-        value: (coalitions, players) boolean → (coalitions, outputs). Called once.
+        value: (coalitions, players) boolean → (coalitions, outputs). Called once, with a tolerance until it is met.
         players: how many.
         num_samples: how many coalitions to ask about; Clarify's default when None.
         seed: same seed, same values.
-        surrogate: as of `explain_rows`.
+        surrogate: as of `RowExplainer`.
+        tolerance: ask no more once all 95 % intervals reach at most so far to either side.
     """
-    plan = make_plan(players, default_samples(players) if num_samples is None else num_samples, seed)
+    budget = default_samples(players) if num_samples is None else num_samples
+    plans = make_plans(players, budget, seed) if tolerance is not None else (make_plan(players, budget, seed),)
     ends = np.array([[False] * players, [True] * players]).reshape(2, players)
-    scores = _scores(value(np.concatenate([ends, plan.coalitions])), 2 + 2 * len(plan.masks))
-    base, prediction, odd = scores[0], scores[1], plan.odd(scores[2:])
-    values, errors = plan.attribute(odd, prediction - base, surrogate=surrogate)
-    return Explanation(values, prediction, base, plan.exact, 2 * len(plan.masks), 2 + 2 * len(plan.masks), errors)
+    scores = _scores(value(np.concatenate([ends, plans[0].coalitions])), 2 + 2 * len(plans[0].masks))
+    base, prediction, odd = scores[0], scores[1], plans[0].odd(scores[2:])
+    for step, plan in enumerate(plans):
+        if step:
+            more = plan.masks[len(odd) :]
+            scores = _scores(value(np.concatenate([more, ~more])), 2 * len(more))
+            odd = np.concatenate([odd, (scores[: len(more)] - scores[len(more) :]) / 2])
+        values, errors = plan.attribute(odd, prediction - base, surrogate=surrogate)
+        if tolerance is not None and errors is not None and NORMAL_95 * errors.max(initial=0.0) <= tolerance:
+            break
+    coalitions = 2 * len(plan.masks)
+    return Explanation(values, prediction, base, plan.exact, coalitions, 2 + coalitions, errors)
 
 
 def explain_rows(predict: Predict, rows: NDArray[Any], baseline: NDArray[Any], **options: Any) -> Iterator[Explanation]:
