@@ -132,7 +132,7 @@ def log() -> Iterator[io.StringIO]:
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_a_name_is_shown_and_never_obeyed(aws: Aws, log: io.StringIO, name: str) -> None:
     uploaded = finished(aws, name)
-    handler(messages(json.dumps(uploaded.due)), Context())  # type: ignore[arg-type]
+    handler(messages(json.dumps(uploaded.due)), Context())
     (event,), (sent,) = aws.finished(), aws.notices()
     found = Summary.model_validate_json(aws.get(uploaded.folder.summary_json))
     assert (found.verdict, found.explanation, found.explanation_failure) == ("fail", "done", None)
