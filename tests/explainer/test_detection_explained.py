@@ -212,6 +212,32 @@ def as_pair(batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
     return {"prediction": rows}
 
 
+def as_shifting(batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """The red patch is found by itself, but where the green one is not seen, half a box too far to the right."""
+    rows = np.full((len(batch), 1, 6), -1.0)
+    for place, image in enumerate(batch):
+        found = {number: score for number, score, _ in patches_found(image)}
+        if 0 in found:
+            shift = 0 if found.get(1, 0) > 0.4 else 6
+            box = (LEFT[1].start + shift, LEFT[0].start, LEFT[1].stop + shift, LEFT[0].stop)
+            rows[place, 0] = (0, found[0], *(v / SIZE for v in box))
+    return {"prediction": rows}
+
+
+@pytest.mark.parametrize(("iou_threshold", "counts"), [(0.5, True), (0.3, False)])  # half a box further: 1/3 in common
+def test_a_box_that_moved_counts_where_it_overlaps_enough(
+    patches: Any, give_detector: GiveDetector, iou_threshold: float, counts: bool
+) -> None:
+    give_detector(as_shifting)
+    assert patches.run(config(iou_threshold=iou_threshold)) == 0
+    segments, attributions = arrays(patches)
+    green = np.setdiff1d(segments[RIGHT], segments[LEFT])
+    assert bool(attributions[green, 0].sum() > 0.3) is counts
+    assert attributions[:, 0].sum() == pytest.approx(240 / 255)
+    if not counts:
+        assert np.abs(attributions[green]).max() < 1e-9
+
+
 def test_without_context_only_the_box_is_looked_at(patches: Any, give_detector: GiveDetector) -> None:
     give_detector(as_pair)
     assert patches.run(config(context=1.0)) == 0
