@@ -168,7 +168,9 @@ def of_answers(together: Array, again: Array, alone: Array) -> Iterator[Finding]
 def of_runtime(failed_at: str | None) -> Iterator[Finding]:
     """A faster runtime that failed after its probe: the model's own answered in its place."""
     if failed_at is not None:
-        text = f"ONNX Runtime failed at some of the samples, which TensorFlow answered: {failed_at}."
+        text = (
+            f"The faster runtime failed at some of the samples, which the model as it was loaded answered: {failed_at}."
+        )
         yield Finding(severity="info", title="Two runtimes answered", text=text)
 
 

@@ -138,7 +138,8 @@ def _explain(
         ThreadPoolExecutor(1, thread_name_prefix="beside") as beside,
         warnings.catch_warnings(action="ignore"),  # of odd metadata; threads that do it each for itself undo it
     ):
-        explainer = picture_explainer(request, asked, baseline, len(files), threads, names)
+        # by all pictures: an attempt that goes on uses the runtime of the one before it
+        explainer = picture_explainer(request, asked, baseline, len(batch.files), threads, names)
         writing: tuple[PictureFile, Future[Done]] | None = None
         began = time.monotonic()
         for shown in _shown(files, explainer, beside, unreadable):

@@ -1,4 +1,6 @@
-"""A faster runtime for a loaded model: ONNX Runtime, where it gives the scores that TensorFlow gives.
+"""A faster runtime for a loaded model: ONNX Runtime, else TensorFlow with the model's variables made constants.
+
+Either is used only where it gives the scores that the model gives as it was loaded.
 
 What is converted is the function of a model that TensorFlow has loaded, and `load_model` loads nothing that its checks
 refuse; of the archive nothing is read here. See docs/decisions/onnx-runtime.md.
@@ -13,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,8 +36,7 @@ the processor's cache."""
 MOST_BYTES = 2**30
 """Of a model's constants; conversion holds several copies, and protobuf ends at 2 GiB."""
 MOST_NODES = 10_000
-"""Converting takes 2 s for a MobileNetV2 (1,087 operations), 6 s for an EfficientNetB0 (2,204); an EfficientNetB7 has
-7,331."""
+"""A MobileNetV2 has 1,087 operations, an EfficientNetB0 2,204, an EfficientNetB7 7,331."""
 WORTH_PIXELS = 10_000_000
 """Of so many in all that a model is asked about, 200 pictures of 224 px, looking for a faster runtime is worth its
 time, some seconds. The size of the job alone decides: the same job uses the same runtime."""
@@ -51,11 +53,11 @@ Session = Callable[[Sequence[NDArray[Any]]], Sequence[NDArray[Any]]]
 
 
 class NotFaster(Exception):
-    """TensorFlow is kept; says why."""
+    """A faster runtime is not used; says why."""
 
 
 def fastest(model: Model, probe: Inputs) -> Model:
-    """The model on ONNX Runtime, if its scores of the probe are TensorFlow's; else as it is. Both say why.
+    """The model on the fastest runtime whose scores of the probe are TensorFlow's; else as it is. It says why.
 
     Which one it is depends on model and probe alone, never on a measured time, so that the same job gives the same
     bytes. It never raises what the conversion raises.
@@ -68,65 +70,107 @@ def fastest(model: Model, probe: Inputs) -> Model:
         BadModel: TensorFlow itself cannot answer the probe.
     """
     expected = model.answers(probe)
-    try:
-        session, version = _convert(model)
-        function = _InPieces(session, model)
-        reason = f"its scores of a probe are TensorFlow's within {TOLERANCE:g}"
-        # without TensorFlow's help: it would agree with itself
-        tried = model.with_runtime(function.compute, f"ONNX Runtime {version}", reason)
-        _check_same(expected, tried.answers(probe))
-        first = {name: array[:1] for name, array in probe.items()} if isinstance(probe, Mapping) else probe[:1]
-        _check_same({name: answer[:1] for name, answer in expected.items()}, tried.answers(first))
-        return tried.with_runtime(function, tried.runtime, reason)
-    except NotFaster as why:
-        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {why}")
-    # A converter may fail in any way, and the job does not need it.
-    except Exception as error:
-        logger.warning("not converted for ONNX Runtime", exc_info=error)
-        return model.with_runtime(model.function, model.runtime, f"not ONNX Runtime: {_in_a_line(error)}")
+    frozen, refused = _Frozen(model), ""
+    for runtime in (_onnx_session, _folded):
+        reason = f"{refused}its scores of a probe are TensorFlow's within {TOLERANCE:g}"
+        try:
+            return _checked(model, *runtime(frozen), reason, expected, probe)
+        except NotFaster as error:
+            why = str(error)
+        # A converter may fail in any way, and the job does not need it.
+        except Exception as error:
+            logger.warning("a faster runtime is not used", exc_info=error)
+            why = _in_a_line(error)
+        refused = refused or f"not ONNX Runtime: {why}; "
+    return model.with_runtime(model.function, model.runtime, refused.removesuffix("; "))
 
 
 def failed_at(model: object) -> str | None:
-    """The first thing that ONNX Runtime failed at and TensorFlow answered in its place; None: there was none."""
+    """The first thing that the faster runtime failed at and the model as it was loaded answered; None: nothing."""
     function = getattr(model, "function", None)
     return function.failed if isinstance(function, _InPieces) else None
 
 
-def _convert(model: Model) -> tuple[Session, str]:
-    """ONNX Runtime's session for the model's function, and its version."""
-    if model.graph is None:
-        raise NotFaster("there is no TensorFlow function to convert")
-    for tensor in (*model.inputs, *model.outputs):
-        if tensor.dtype not in _NUMBERS:
-            raise NotFaster(f"{tensor.name} is {tensor.dtype}, only numbers are converted")
+def _checked(
+    model: Model, session: Session, runtime: str, reason: str, expected: Mapping[str, NDArray[Any]], probe: Inputs
+) -> Model:
+    """The model on this runtime; raises NotFaster when it answers otherwise, and whatever the session raises."""
+    function = _InPieces(session, model)
+    # without TensorFlow's help: it would agree with itself
+    tried = model.with_runtime(function.compute, runtime, reason)
+    _check_same(expected, tried.answers(probe))
+    first = {name: array[:1] for name, array in probe.items()} if isinstance(probe, Mapping) else probe[:1]
+    _check_same({name: answer[:1] for name, answer in expected.items()}, tried.answers(first))
+    return tried.with_runtime(function, runtime, reason)
+
+
+class _Frozen:
+    """A model whose variables are constants."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @cached_property
+    def function(self) -> Any:
+        """TensorFlow's function of tensors to a list of tensors, in the order of the model's; raises NotFaster."""
+        model = self.model
+        if model.graph is None:
+            raise NotFaster("there is no TensorFlow function to convert")
+        for tensor in (*model.inputs, *model.outputs):
+            if tensor.dtype not in _NUMBERS:
+                raise NotFaster(f"{tensor.name} is {tensor.dtype}, only numbers are converted")
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+        function = model.graph.get_concrete_function()
+        _check_converts(function.graph.as_graph_def())
+        frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
+        size = frozen.graph.as_graph_def().ByteSize()
+        if size > MOST_BYTES:
+            raise NotFaster(f"it has {size:,} bytes, at most {MOST_BYTES:,} are converted")
+        return frozen
+
+
+def _onnx_session(frozen: _Frozen) -> tuple[Session, str]:
+    """ONNX Runtime's session for a model, and the runtime's name."""
+    function = frozen.function
     import onnxruntime
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    function = model.graph.get_concrete_function()
-    _check_converts(function.graph.as_graph_def())
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False, aggressive_inlining=True)
-    definition = frozen.graph.as_graph_def()
-    if definition.ByteSize() > MOST_BYTES:
-        raise NotFaster(f"it has {definition.ByteSize():,} bytes, at most {MOST_BYTES:,} are converted")
-    inputs, outputs = [tensor.name for tensor in frozen.inputs], [tensor.name for tensor in frozen.outputs]
+    inputs, outputs = [tensor.name for tensor in function.inputs], [tensor.name for tensor in function.outputs]
     with warnings.catch_warnings(action="ignore"), _quiet(tf.get_logger(), logging.getLogger("tf2onnx")):
-        import tf2onnx
+        from tf2onnx.tf_loader import tf_optimize
+        from tf2onnx.tfonnx import process_tf_graph
 
-        converted, _ = tf2onnx.convert.from_graph_def(
-            definition, input_names=inputs, output_names=outputs, opset=_OPSET
-        )
+        with tf.Graph().as_default():
+            optimized = tf_optimize(inputs, outputs, function.graph.as_graph_def())
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(optimized, name="")
+            # tf2onnx.convert would go on with optimizers of its own, which copy the model dozens of times: they took
+            # 0.5 GB for a MobileNetV2 of 9 MB and two thirds of the time, and ONNX Runtime's own lead as far.
+            converted = process_tf_graph(graph, opset=_OPSET, input_names=inputs, output_names=outputs)
+            content = converted.make_model("model").SerializeToString()
     options = onnxruntime.SessionOptions()
     # One thread a call and several calls at a time: no thread waits for another at the end of each operation.
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # fatal: the rest is raised
-    session = onnxruntime.InferenceSession(converted.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def run(arrays: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
         answers: Sequence[NDArray[Any]] = session.run(outputs, dict(zip(inputs, arrays, strict=True)))
         return answers
 
-    return run, onnxruntime.__version__
+    return run, f"ONNX Runtime {onnxruntime.__version__}"
+
+
+def _folded(frozen: _Frozen) -> tuple[Session, str]:
+    """TensorFlow's function of constants, and the runtime's name: it folds what it cannot of variables."""
+    function = frozen.function
+    import tensorflow as tf
+
+    def run(arrays: Sequence[NDArray[Any]]) -> Sequence[NDArray[Any]]:
+        return [answer.numpy() for answer in function(*map(tf.constant, arrays))]
+
+    return run, f"{frozen.model.runtime}, its variables made constants"
 
 
 @contextmanager
@@ -158,7 +202,7 @@ def _check_converts(definition: Any) -> None:
 class _InPieces:
     """The model's function: large batches are cut into pieces, one for each core at a time.
 
-    What the session fails at, TensorFlow answers.
+    What the session fails at, the model as it was loaded answers.
     """
 
     def __init__(self, session: Session, model: Model) -> None:
@@ -172,10 +216,10 @@ class _InPieces:
     def __call__(self, arrays: Arrays) -> Arrays:
         try:
             return self.compute(arrays)
-        # ONNX Runtime's errors have no common class
+        # the runtimes' errors have no common class
         except Exception as error:  # noqa: BLE001
             self.failed = self.failed or _in_a_line(error)
-            logger.warning("TensorFlow answers in place of ONNX Runtime: %s", _in_a_line(error))
+            logger.warning("the model as it was loaded answers in place of a faster runtime: %s", _in_a_line(error))
             return self._otherwise(arrays)
 
     def compute(self, arrays: Arrays) -> Arrays:

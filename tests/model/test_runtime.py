@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -49,14 +50,15 @@ def test_a_model_without_tensorflow_behind_it_stays_as_it_is() -> None:
 def test_a_runtime_that_answers_otherwise_is_not_used(
     monkeypatch: pytest.MonkeyPatch, answer: Callable[[Any], Any], said: str
 ) -> None:
-    monkeypatch.setattr(runtime, "_convert", lambda _: (lambda arrays: answer(arrays[0]), "1"))
+    monkeypatch.setattr(runtime, "_onnx_session", lambda _: (lambda arrays: answer(arrays[0]), "ONNX Runtime 1"))
     model = fastest(known(lambda arrays: {"y": 2 * arrays["x"]}), np.full((3, 2), 0.25))
     assert model.runtime == "known"
     assert said in (model.runtime_reason or "")
 
 
 def test_scores_above_one_are_compared_by_their_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "_convert", lambda _: (lambda arrays: [2 * arrays[0] * np.float32(1.00005)], "1"))
+    answer = np.float32(2 * 1.00005)
+    monkeypatch.setattr(runtime, "_onnx_session", lambda _: (lambda arrays: [answer * arrays[0]], "ONNX Runtime 1"))
     model = fastest(known(lambda arrays: {"y": 2 * arrays["x"]}), np.full((3, 2), 1000.0))
     assert model.runtime == "ONNX Runtime 1"
 
@@ -65,10 +67,10 @@ def test_scores_above_one_are_compared_by_their_size(monkeypatch: pytest.MonkeyP
 def test_a_conversion_that_fails_in_any_way_leaves_tensorflow_and_its_reason(
     monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fails(model: Model) -> None:
+    def fails(_: object) -> None:
         raise error
 
-    monkeypatch.setattr(runtime, "_convert", fails)
+    monkeypatch.setattr(runtime, "_onnx_session", fails)
     model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
     assert model.runtime == "known"
     assert (model.runtime_reason or "").startswith(f"not ONNX Runtime: {type(error).__name__}")
@@ -79,7 +81,7 @@ def test_a_session_that_fails_at_the_probe_is_not_used(monkeypatch: pytest.Monke
     def session(arrays: list[NDArray[Any]]) -> list[NDArray[Any]]:
         raise RuntimeError("no kernel")
 
-    monkeypatch.setattr(runtime, "_convert", lambda _: (session, "1"))
+    monkeypatch.setattr(runtime, "_onnx_session", lambda _: (session, "ONNX Runtime 1"))
     model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
     assert (model.runtime, model.runtime_reason) == ("known", "not ONNX Runtime: RuntimeError: no kernel")
 
@@ -90,7 +92,7 @@ def test_what_a_session_fails_at_later_tensorflow_answers(monkeypatch: pytest.Mo
             raise RuntimeError("index out of bounds")
         return [arrays[0] + np.float32(1e-5)]
 
-    monkeypatch.setattr(runtime, "_convert", lambda _: (session, "1"))
+    monkeypatch.setattr(runtime, "_onnx_session", lambda _: (session, "ONNX Runtime 1"))
     model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
     assert model.runtime == "ONNX Runtime 1"
     assert failed_at(model) is None
@@ -110,7 +112,7 @@ def test_a_large_batch_is_answered_in_its_order_by_several_threads(monkeypatch: 
         return [arrays[0]]
 
     monkeypatch.setattr(runtime, "CORES", 2)
-    monkeypatch.setattr(runtime, "_convert", lambda _: (session, "1"))
+    monkeypatch.setattr(runtime, "_onnx_session", lambda _: (session, "ONNX Runtime 1"))
     model = fastest(known(lambda arrays: {"y": arrays["x"]}), np.ones((3, 2)))
     batch = np.arange(2.0 * (2 * PIECE_SAMPLES + 5)).reshape(-1, 2)
     assert np.array_equal(model.predict(batch), batch)
@@ -175,6 +177,29 @@ def test_every_format_runs_on_onnx_runtime_with_tensorflows_scores(tmp_path: Pat
             np.testing.assert_allclose(ours[output], answer, atol=1e-5)
     assert faster.predict(PICTURES).tobytes() == faster.predict(PICTURES).tobytes()
     assert faster.predict(PICTURES).tobytes() == fastest(model, PICTURES[:8]).predict(PICTURES).tobytes()
+
+
+@pytest.mark.tensorflow
+def test_without_onnx_runtime_the_variables_are_made_constants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_network().export(tmp_path / "1", verbose=False)
+    model = load_model(tmp_path).with_scores("scores")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
+    faster = fastest(model, PICTURES[:8])
+    assert faster.runtime == f"{model.runtime}, its variables made constants"
+    reason = faster.runtime_reason or ""
+    assert reason.startswith("not ONNX Runtime: ModuleNotFoundError: ")
+    assert reason.endswith("; its scores of a probe are TensorFlow's within 0.0001")
+    for batch in (PICTURES, PICTURES[:1], PICTURES[:0]):
+        for output, answer in model.answers(batch).items():
+            np.testing.assert_allclose(faster.answers(batch)[output], answer, atol=1e-5)
+    assert faster.predict(PICTURES).tobytes() == fastest(model, PICTURES[:8]).predict(PICTURES).tobytes()
+
+    monkeypatch.setattr(runtime, "_check_same", refuse)
+    assert fastest(model, PICTURES[:8]).runtime == model.runtime
+
+
+def refuse(*_: object) -> None:
+    raise runtime.NotFaster("other scores")
 
 
 @pytest.mark.tensorflow
