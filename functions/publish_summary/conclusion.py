@@ -10,8 +10,9 @@ from assay.run import Champion
 from assay.summary import JobTime, Summary
 from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
+from assay_aws.prices import NO_PRICES, Prices
 from publish_summary.changes import comparison, findings
-from publish_summary.costs import NO_PRICES, Prices, costs
+from publish_summary.costs import costs
 from publish_summary.drift import drift_of, findings_on_drift
 from publish_summary.evidence import Evidence
 from publish_summary.explanation import explanation

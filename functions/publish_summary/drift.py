@@ -31,8 +31,8 @@ MOST_SIGN_CHANGES = 10
 MOST_NAMES = 20
 
 ALIKE = 0.8
-"""The rank correlation from which on two rankings are alike; that of a model trained again is above 0.9. Measured, as the
-next: docs/decisions/explanation-drift.md."""
+"""The rank correlation from which on two rankings are alike; that of a model trained again is above 0.9. Measured, as
+the next: docs/decisions/explanation-drift.md."""
 MOVED = 0.2
 """The share of the importance that must have gone to other features before a person is told: each training shuffles the
 ranks of features that hardly matter, which lowers the correlation, but moves less than 0.1. So does noise."""

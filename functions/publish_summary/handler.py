@@ -16,13 +16,13 @@ from assay_aws.champions import crown
 from assay_aws.claims import do_once
 from assay_aws.event_bus import put
 from assay_aws.jobs import delete_model
+from assay_aws.prices import known_prices
 from assay_aws.run_store import RunStore, close_active
 from assay_aws.settings import SummarySettings
 from assay_aws.step_queue import active_run_of, each_event, queue_of, send_step_due
 from assay_aws.topic import publish
 from assay_aws.waiting import wake_oldest
 from publish_summary.conclusion import challenger, conclude
-from publish_summary.costs import known_prices
 from publish_summary.evidence import AttemptDue, Evidence, gather
 from publish_summary.junit import junit
 from publish_summary.notice import notice

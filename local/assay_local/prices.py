@@ -15,6 +15,7 @@ import boto3
 from pydantic import Field
 
 from assay.base import Foreign
+from assay_aws.prices import Prices
 from assay_local import application
 from assay_local.console import Console
 from assay_local.place import as_problems, readable
@@ -68,7 +69,7 @@ class Offer(Foreign):
 def write_prices(regions: Sequence[str], output: Path, console: Console) -> int:
     """Replace the table by today's prices of these regions; Problem when AWS does not tell them."""
     application.make_importable("functions")
-    from publish_summary.costs import Prices
+    from publish_summary.headline import count
 
     if output != STANDARD_OUTPUT and not output.parent.is_dir():
         raise Problem(

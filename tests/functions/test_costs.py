@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from assay.names import Stage
 from assay.summary import JobTime, Spent
-from publish_summary.costs import NO_PRICES, Prices, costs, known_prices
+from assay_aws.prices import NO_PRICES, Prices, known_prices
+from publish_summary.costs import costs
 from publish_summary.notice import costs_in_words
 
 BEGAN = datetime(2026, 11, 12, 8, 20, tzinfo=UTC)

@@ -39,8 +39,8 @@ from assay.policy import Policy, read_policy
 from assay.run import Archive, Registration, Run, RunState
 from assay.summary import JobTime, Summary
 from assay_aws.jobs import DescribedJob
+from assay_aws.prices import Prices
 from publish_summary.conclusion import conclude
-from publish_summary.costs import Prices
 from publish_summary.evidence import Evidence, Explained
 from publish_summary.importance import LocalValues
 from publish_summary.notice import notice

@@ -10,7 +10,8 @@ import pytest
 from assay.evaluation import Finding
 from assay.failure import Failure
 from assay.summary import JobTime, Summary
-from publish_summary.costs import NO_PRICES, costs
+from assay_aws.prices import NO_PRICES
+from publish_summary.costs import costs
 from publish_summary.junit import junit
 
 from .test_notice import FAILED, NOT_APPLICABLE, OPEN, PASSED, WARNED, summary

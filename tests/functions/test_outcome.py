@@ -21,7 +21,8 @@ from assay.policy import Gate
 from assay.run import Registration
 from assay.summary import JobTime, Summary
 from assay.verdict import GateOutcome
-from publish_summary.costs import Prices, costs
+from assay_aws.prices import Prices
+from publish_summary.costs import costs
 from publish_summary.headline import headline
 from publish_summary.notice import notice
 from publish_summary.outcome import OUTCOME_MAX, outcome, sent_size, severity

@@ -11,8 +11,8 @@ from assay.layout import champion_key
 from assay.outcome import Outcome
 from assay.summary import Spent, Summary
 from assay_aws.event_bus import NotPut
+from assay_aws.prices import Prices
 from assay_aws.run_store import RunStore
-from publish_summary.costs import Prices
 from publish_summary.handler import handler, publish_summary
 from start_evaluation.handler import start_evaluation
 from start_explanation.handler import start_explanation

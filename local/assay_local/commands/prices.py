@@ -11,7 +11,7 @@ from assay_local.commands.arguments import RAW, debug
 if TYPE_CHECKING:
     from assay_local.commands.arguments import Commands
 
-TABLE = Path("functions/publish_summary/prices.json")
+TABLE = Path("layers/aws/assay_aws/prices.json")
 
 DESCRIPTION = """\
 Writes the table of prices by which each run's jobs are costed: on-demand prices of SageMaker's processing instances, as
