@@ -76,7 +76,7 @@ def record_in(read: Read, key: str, kind: type[AnyModel], where: str) -> AnyMode
 
 
 @contextmanager
-def readable(where: str) -> Iterator[None]:
+def readable(where: str, otherwise: str = "not written by this version of Assay") -> Iterator[None]:
     """What cannot be parsed as a Problem that names the file and the first fault."""
     try:
         yield
@@ -84,7 +84,7 @@ def readable(where: str) -> Iterator[None]:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         what = f"{place}: {first['msg']}" if place else first["msg"]
-        raise Problem(f"{where}: not written by this version of Assay: {what}") from error
+        raise Problem(f"{where}: {otherwise}: {what}") from error
 
 
 def content_of(path: Path) -> bytes | None:

@@ -5,8 +5,7 @@ Untested against AWS itself: the shape of its answers is the one that its docume
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -77,17 +76,26 @@ def write_prices(regions: Sequence[str], output: Path, console: Console) -> int:
             "--output FILE (- for standard output)"
         )
     regions = regions or [own_region()]
-    usd = {region: of_region(region) for region in sorted(set(regions))}
+    found = {region: by_instance(offers(region)) for region in sorted(set(regions))}
+    usd = {region: only_one(prices) for region, prices in found.items()}
+    for region, known in usd.items():
+        if not known:
+            raise Problem(
+                f"AWS's Price List has no processing instances in {region}; expected a region such as eu-west-1"
+            )
     table = Prices(as_of=datetime.now(UTC).date(), source=SOURCE, usd_per_hour=usd)
     if output == STANDARD_OUTPUT:
         print(table.to_json(), end="")
         return 0
-    before = Prices.model_validate_json(output.read_bytes()).usd_per_hour if output.is_file() else {}
+    with readable(str(output), "not a table of prices; remove it to write one"):
+        before = Prices.model_validate_json(output.read_bytes()).usd_per_hour if output.is_file() else {}
     output.write_text(table.to_json(), encoding="utf-8")
-    for region, found in usd.items():
-        console.say(
-            f"{region}: {len(found)} instance types, {min(found.values()):.4g} to {max(found.values()):.4g} $/h"
-        )
+    for region, known in usd.items():
+        span = f"${min(known.values()):.4g} to ${max(known.values()):.4g} an hour"
+        console.say(f"{region}: {count(len(known), 'instance type')}, {span}")
+        for instance in sorted(set(found[region]) - set(known)):
+            several = ", ".join(f"${price:.4g}" for price in sorted(found[region][instance]))
+            console.say(f"{region}: left out {instance}, as AWS names several prices: {several}", "yellow")
     for region in sorted(set(before) - set(usd)):
         console.say(f"{region}: no longer in it, as the table is of one day; name it with --region, too", "yellow")
     console.say(f"{output}: prices of {table.as_of}; the next `make deploy` takes them along", "bold green")
@@ -101,36 +109,28 @@ def own_region() -> str:
     return region
 
 
-def of_region(region: str) -> dict[str, float]:
-    """Instance type → dollars an hour."""
-    prices = by_instance(offers(region))
-    if not prices:
-        raise Problem(f"AWS's Price List has no processing instances in {region}; expected a region such as eu-west-1")
-    return prices
-
-
 def offers(region: str) -> list[Offer]:
     asked = {"component": COMPONENT, "regionCode": region}
     filters = [{"Type": "TERM_MATCH", "Field": field, "Value": value} for field, value in asked.items()]
     where = f"AWS's Price List of {region}"
-    with as_problems("pricing:GetProducts", where), readable(where):
+    with as_problems("pricing:GetProducts", where):
         client: Any = boto3.client("pricing", region_name=ENDPOINT_REGION)
         pages = client.get_paginator("get_products").paginate(ServiceCode=SERVICE, Filters=filters)
-        return [Offer.model_validate(json.loads(line)) for page in pages for line in page["PriceList"]]
+        lines = [line for page in pages for line in page["PriceList"]]
+    with readable(where, "not as expected"):
+        return [Offer.model_validate_json(line) for line in lines]
 
 
-def by_instance(offers: Iterable[Offer]) -> dict[str, float]:
-    """Of each instance type its price; Problem when one has two."""
-    prices: dict[str, float] = {}
+def by_instance(offers: Iterable[Offer]) -> dict[str, set[float]]:
+    """Instance type → dollars an hour; one number, unless AWS offers it twice."""
+    prices: dict[str, set[float]] = {}
     for offer in offers:
         instance = offer.product.attributes.instance
         # beside plain processing there are usages such as a managed tool's, at prices of their own
-        if not instance or not offer.product.attributes.usage.endswith(f"{COMPONENT}:{instance}"):
-            continue
-        for price in offer.usd_per_hour():
-            if prices.setdefault(instance, price) != price:
-                raise Problem(
-                    f"AWS's Price List has two prices of {instance}, {prices[instance]} and {price} $/h: "
-                    "expected one; fill the table in by hand"
-                )
-    return dict(sorted(prices.items()))
+        if instance and offer.product.attributes.usage.endswith(f"{COMPONENT}:{instance}"):
+            prices.setdefault(instance, set()).update(offer.usd_per_hour())
+    return {instance: found for instance, found in sorted(prices.items()) if found}
+
+
+def only_one(prices: Mapping[str, set[float]]) -> dict[str, float]:
+    return {instance: next(iter(found)) for instance, found in prices.items() if len(found) == 1}
