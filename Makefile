@@ -87,6 +87,10 @@ benchmark-evaluator: dev  ## measure the evaluator: pictures, rows, the bootstra
 benchmark-drift: dev  ## measure explanation drift between eleven models of Adult (minutes; DATA=../shared/data)
 	$(BIN)/python benchmarks/summary/drift.py --adult $(DATA)/adult
 
+.PHONY: benchmark-summary
+benchmark-summary: dev  ## measure the step publish_summary for a large run (a minute; ARGS="--page summary.html")
+	$(BIN)/python benchmarks/summary/step.py $(ARGS)
+
 .PHONY: benchmark-bias
 benchmark-bias:  ## hold the bias metrics against smclarify's (seconds; DATA=../shared/data)
 	@$(SETUP) peers
