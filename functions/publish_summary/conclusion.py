@@ -77,6 +77,7 @@ def job_time(stage: Stage, job: DescribedJob) -> JobTime:
         started_at=job.started_at,
         ended_at=job.ended_at,
         exit_message=job.exit_message,
+        failure_reason=job.failure_reason,
     )
 
 

@@ -92,6 +92,10 @@ def test_an_internal_error_is_tried_again_and_nobody_is_told(aws: Aws) -> None:
     found = summary(aws, uploaded)
     assert (found.verdict, [job.status for job in found.jobs]) == ("pass", ["Failed", "Completed"])
     assert found.costs is not None and found.costs.total.seconds == 120
+    page, text = aws.get(uploaded.folder.summary_html), aws.get(uploaded.folder.summary_md)
+    assert page.count("InternalServerError: We encountered an internal error.") == 1
+    assert page.count("all attempts") == 1
+    assert "-01-evaluation: Failed (InternalServerError: We encountered an internal error." in text
     assert len(aws.notices()) == 1
 
 

@@ -27,6 +27,9 @@ class JobTime(Record):
     started_at: datetime | None = None
     ended_at: datetime | None = None
     exit_message: str | None = None
+    """The container's own words."""
+    failure_reason: str | None = None
+    """SageMaker's."""
 
     @property
     def seconds(self) -> float | None:

@@ -13,7 +13,7 @@ from explainer.program import main
 from job.progress import Progress
 
 root = Path(sys.argv[1])
-vars(explainer.text.parts)["SAVE_SECONDS"] = 0.0
+explainer.text.parts.SAVE_SECONDS = 0.0
 doomed = '"model": "mortal"' in (root / "processing/input/run/run.json").read_text()
 report = Progress.report
 
