@@ -90,8 +90,11 @@ def stems(files: Sequence[Path], folder: Path) -> list[str]:
 
 
 def file_safe(text: str) -> str:
-    """A text as part of a file's name: letters, digits, `.`, `_`, `-`, and `_` for each other character."""
-    return re.sub(r"[^\w.-]", "_", text)[:100]
+    """A text as part of a file's name: letters, digits, `.`, `_`, `-`, and `_` for each other character.
+
+    At most 100 bytes: two of them and what we add are below the 255 that file systems take.
+    """
+    return re.sub(r"[^\w.-]", "_", text).encode()[:100].decode(errors="ignore")
 
 
 class ResultNames:

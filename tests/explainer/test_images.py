@@ -488,10 +488,59 @@ def test_pictures_of_other_sizes_and_modes_are_all_explained(pictures: Any) -> N
     turned = Image.Exif()
     turned[0x0112] = 3
     quarters().rotate(180).save(pictures.data / "turned.jpg", exif=turned, quality=95)
+    quarters().convert("RGBA").save(pictures.data / "opaque.png")
+    clear = Image.new("RGBA", (64, 64))
+    clear.paste(quarters(), (0, 0), Image.new("L", (64, 64), 255))
+    clear.save(pictures.data / "UPPER.PNG", save_all=True, append_images=[Image.new("RGBA", (64, 64))])  # it moves
+    deep = np.asarray(quarters().convert("L")).astype(np.uint16) * 257
+    Image.fromarray(deep).save(pictures.data / "deep.png")
+    (pictures.data / "broken.jpg").write_bytes((pictures.data / "print.jpg").read_bytes()[:300])
+    (pictures.data / "empty.png").touch()
+    (pictures.data / "notes.txt").write_text("no picture")
     assert pictures.run(config()) == 0
-    assert pictures.analysis["assay"]["samples"] == 6
-    assert numbers(pictures, "turned")["prediction"] == pytest.approx(numbers(pictures)["prediction"], abs=0.02)
+    assert (pictures.analysis["assay"]["samples"], pictures.analysis["assay"]["failed"]) == (9, 2)
+    page = (pictures.output / "report.html").read_text()
+    assert "broken.jpg: cannot be read as a picture" in page
+    assert "empty.png: cannot be read as a picture" in page
+    alike = numbers(pictures)["prediction"]
+    for stem in ("palette", "print", "turned", "opaque", "UPPER"):
+        assert numbers(pictures, stem)["prediction"] == pytest.approx(alike, abs=0.02), stem
+    assert numbers(pictures, "deep")["prediction"] == pytest.approx(numbers(pictures, "grey")["prediction"])
     assert arrays(pictures, "wide")[0].shape == (SIZE, SIZE)
+
+
+def test_hostile_names_harm_nobody(pictures: Any) -> None:
+    (pictures.data / "four.png").unlink()
+    long = "é" * 110
+    names = [
+        "<img src=x onerror=alert(1)>.png",
+        "a b+c%20&amp;'\".png",
+        "shop/four.png",
+        "shop/four.jpg",
+        "shop_four.png",
+        "other/four.png",
+        f"{long}1.png",
+        f"{long}2.png",
+        "x..png",
+        "new\nline.png",
+    ]
+    for name in names:
+        (pictures.data / name).parent.mkdir(exist_ok=True)
+        quarters().save(pictures.data / name)
+    labels = ["<b>bright</b>/../x", "暗" * 90]
+    asked = config(debug={"class_ids": [0, 1]})
+    asked["predictor"]["label_headers"] = labels
+    assert pictures.run(asked) == 0, pictures.message
+    images = pictures.analysis["assay"]["images"]
+    assert sorted(image["image"] for image in images) == sorted(names)
+    files = [name for image in images for name in image["heat_maps"].values()]
+    assert len({name.lower() for name in files}) == 2 * len(names)
+    folder = pictures.output / "explanations_shap"
+    assert {path.name for path in folder.glob("*.jpeg")} == set(files)
+    page = (pictures.output / "report.html").read_text()
+    assert "<img src=x" not in page
+    assert "<b>bright" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.png" in page
 
 
 def test_what_a_manifest_brought_is_found_by_its_address(pictures: Any) -> None:
@@ -610,6 +659,8 @@ def test_a_faster_runtime_is_looked_for_when_the_job_is_long_enough(
     monkeypatch.setattr("explainer.images.WORTH_PIXELS", worth)
     assert pictures.run(config()) == 0
     assert [probe.shape for probe in probes] == [(8, SIZE, SIZE, 3)] * asked
+    few = f"1 × 200 pictures of {SIZE} × {SIZE} are too few to look for a faster one"
+    assert pictures.analysis["assay"]["runtime"] == {"name": "known", "reason": "known" if asked else few}
 
 
 def test_a_picture_of_one_segment_owes_it_all(pictures: Any) -> None:
