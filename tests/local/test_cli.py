@@ -34,7 +34,10 @@ def assay(capsys: pytest.CaptureFixture[str]) -> Assay:
     return call
 
 
-COMMANDS = ("demo", "run", "init", "validate", "rejudge", "schema")
+COMMANDS = (
+    *("demo", "run", "init", "validate", "rejudge", "explain", "schema"),
+    *("runs", "show", "open", "compare", "promote", "demote", "rerun", "prices"),
+)
 
 
 @pytest.fixture

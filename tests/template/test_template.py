@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.validate import ParamValidator
 from moto.events.models import Rule, events_backends
 
+from assay.events import Upload
 from assay.outcome import RunFinished
 from assay_aws.settings import EvaluationSettings, ExplanationSettings, Settings, SummarySettings, SweepSettings
+from assay_local.clients import service_model
 from assay_local.cloud import Cloud
 from assay_local.resource_policy import Request, allows
 from assay_local.stack import read
@@ -118,6 +121,20 @@ def test_only_archives_below_models_are_uploads(cloud: Cloud, key: str, reaches:
     uploaded = event("model-uploaded")
     uploaded["detail"]["object"]["key"] = key
     assert queues_reached(cloud, uploaded) == (["assay-start-evaluation"] if reaches else [])
+
+
+def test_the_example_of_a_schedule_asks_for_a_run(cloud: Cloud) -> None:
+    """What EventBridge Scheduler puts on the bus, and the names that its API takes."""
+    schedule = json.loads((EVENTS / "schedules" / "nightly.json").read_text())
+    taken = service_model("scheduler").operation_model("CreateSchedule").input_shape
+    assert taken is not None
+    assert not ParamValidator().validate(schedule, taken).has_errors()
+    target = schedule["Target"]
+    names = target["EventBridgeParameters"]
+    detail = json.loads(target["Input"].replace("<aws.scheduler.scheduled-time>", "2026-11-12T02:00:00Z"))
+    asked = {**event("run-requested"), "source": names["Source"], "detail-type": names["DetailType"], "detail": detail}
+    assert queues_reached(cloud, asked) == ["assay-start-evaluation"]
+    assert Upload.of_event(asked).request == "nightly 2026-11-12T02:00:00Z"
 
 
 @pytest.mark.parametrize("name", ["model-uploaded", "run-requested"])
