@@ -39,8 +39,8 @@ from evaluator.speed import speed_of
 from model.detections import Detections
 from model.detector import Detector
 from model.picture_endpoint import PictureEndpoint
+from model.runtime import SCORES_ALONE
 
-RUNTIME_REASON = "not ONNX Runtime: it is tried for models that give scores alone"
 NOTHING = "background"
 """The row of what was found where nothing is, and the column of what was missed."""
 
@@ -122,7 +122,7 @@ def _detector(request: Request) -> Iterator[tuple[Detector | PictureEndpoint, Mo
             yield endpoint, request.facts(endpoint, folder)
     else:
         with request.model() as (model, folder):
-            facts = request.facts(model, folder).model_copy(update={"runtime_reason": RUNTIME_REASON})
+            facts = request.facts(model, folder).model_copy(update={"runtime_reason": SCORES_ALONE})
             yield Detector(model, request.preprocessing(folder)), facts
 
 

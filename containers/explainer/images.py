@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay.errors import BadPolicy
+from assay.explanation import Runtime
 from explainer.analysis_config import ImageConfig
 from explainer.faithfulness import Curves, curves
 from explainer.image_baseline import ImageBaseline
@@ -27,7 +28,7 @@ from explainer.shapley import Explanation, default_samples, logit
 from model.detector import Detector
 from model.load import Model
 from model.preprocessing import ImagePreprocessor
-from model.runtime import WORTH_PIXELS, fastest
+from model.runtime import SCORES_ALONE, WORTH_PIXELS, failed_at, fastest
 from model.transform import output_transform
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,10 @@ class Shown:
 
 class PictureExplainer(Protocol):
     """Explains pictures: what is prepared and written in a thread beside the model is apart from what asks it."""
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """What computes the model's answers; None: an endpoint."""
 
     def show(self, file: PictureFile) -> Shown:
         """Read a picture and cut it into segments; raises BadData."""
@@ -88,11 +93,11 @@ def picture_explainer(
     parts = _Parts(request, shap.image_config or ImageConfig(), baseline, sampling, names)
     if isinstance(asked, ServedPictures):
         parts = replace(parts, sampling=replace(sampling, pieces=asked.pieces))
-        return Objects(parts, asked) if detection else Classes(parts, asked, asked.preprocessor, pictures)
+        return Objects(parts, asked, None) if detection else Classes(parts, asked, asked.preprocessor, pictures)
     model, folder = asked
     preprocessing = request.preprocessing(folder)
     if detection:
-        return Objects(parts, Detector(model, preprocessing))
+        return Objects(parts, Detector(model, preprocessing), runtime_of(model, SCORES_ALONE))
     preprocessor = ImagePreprocessor(preprocessing, model.inputs[0])
     return Classes(parts, model, lambda _height, _width: preprocessor, pictures)
 
@@ -127,6 +132,11 @@ class Classes:
         self._parts, self._model, self._preprocessor, self._pictures = parts, model, preprocessor, pictures
         self._ask: Ask | None = None
         self._labels: Sequence[str] = ()
+        self._as_loaded: str | None = None
+
+    @property
+    def runtime(self) -> Runtime | None:
+        return None if isinstance(self._model, ServedPictures) else runtime_of(self._model, self._as_loaded)
 
     def show(self, file: PictureFile) -> Shown:
         pixels = file.read()
@@ -161,19 +171,29 @@ class Classes:
 
     def _first_asked(self, first: Masked) -> Ask:
         """With the first picture it is known which runtime is asked, how many outputs there are, and their names."""
-        request, model = self._parts.request, self._model
-        coalitions = request.shap.num_samples or default_samples(first.players)
-        long = self._pictures * coalitions * first.segments.size >= WORTH_PIXELS
-        if long and not isinstance(model, ServedPictures):
-            masks = np.random.default_rng(request.shap.seed).random((PROBE, first.players)) < 0.5
-            model = fastest(model, first.pictures(masks))
-            logger.info("asked on %s: %s", model.runtime, model.runtime_reason)
+        request = self._parts.request
+        if not isinstance(self._model, ServedPictures):
+            self._model = self._on_fastest(self._model, first)
+        model = self._model
         transform = output_transform(request.model_options.output_transform)
         ask, outputs = explained_outputs(
             lambda batch: transform(model.predict(batch)), first.inputs[None], request.config
         )
         self._labels = output_names(request.config, None, outputs)
         return ask
+
+    def _on_fastest(self, model: Model, first: Masked) -> Model:
+        """On the runtime that is the fastest, where looking for it is worth its time."""
+        shap, (height, width) = self._parts.request.shap, first.segments.shape
+        coalitions = shap.num_samples or default_samples(first.players)
+        if self._pictures * coalitions * height * width < WORTH_PIXELS:
+            asked = f"{self._pictures} × {coalitions} pictures of {height} × {width}"
+            self._as_loaded = f"{asked} are too few to look for a faster one"
+            return model
+        masks = np.random.default_rng(shap.seed).random((PROBE, first.players)) < 0.5
+        model = fastest(model, first.pictures(masks))
+        logger.info("asked on %s: %s", model.runtime, model.runtime_reason)
+        return model
 
     def write(self, picture: ExplainedPicture) -> Written:
         folder = self._parts.request.shap_folder
@@ -186,8 +206,8 @@ class Classes:
 class Objects:
     """A detector: how sure it still is of each object that it found is what is explained."""
 
-    def __init__(self, parts: _Parts, detector: Detector | ServedPictures) -> None:
-        self._parts, self._detector = parts, detector
+    def __init__(self, parts: _Parts, detector: Detector | ServedPictures, runtime: Runtime | None) -> None:
+        self._parts, self._detector, self.runtime = parts, detector, runtime
 
     def show(self, file: PictureFile) -> Shown:
         pixels = file.read()
@@ -248,6 +268,14 @@ class _Answer:
     explanation: Explanation
     curves: Sequence[Curves]
     asked: int
+
+
+def runtime_of(model: Model, as_loaded: str | None) -> Runtime:
+    """What computes a model's answers; `as_loaded`: why no faster one was looked for."""
+    reason, failed = model.runtime_reason or as_loaded, failed_at(model)
+    if failed is not None:
+        reason = f"{reason}; what it failed at the model as it was loaded answered: {failed}"
+    return Runtime(name=model.runtime, reason=reason)
 
 
 def of_all_segments(explanation: Explanation, players: NDArray[np.intp], segments: int) -> Explanation:

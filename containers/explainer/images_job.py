@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from assay.errors import BadData, NotYet
-from assay.explanation import AssayAnalysis, Attributions, Faithfulness, ImageExplanation
+from assay.explanation import AssayAnalysis, Attributions, Faithfulness, ImageExplanation, Runtime
 from explainer.analysis import ENGINE, Results, analysis_json
 from explainer.analysis_config import ImageConfig
 from explainer.faithfulness import Mean
@@ -61,6 +61,11 @@ class Found:
     @property
     def model_calls(self) -> int:
         return sum(one.model_calls for one in self.done)
+
+    @property
+    def runtime(self) -> Runtime | None:
+        """Of the last picture: it says too what failed at those before."""
+        return self.done[-1].runtime
 
     @property
     def faithfulness(self) -> Faithfulness | None:
@@ -126,7 +131,7 @@ def _explain(
     names.take(name for one in done.values() for name in one.image.heat_maps.values())
 
     def write(picture: ExplainedPicture) -> Done:
-        one = done_with(picture, explainer.write(picture), batch.digests[picture.file])
+        one = done_with(picture, explainer.write(picture), batch.digests[picture.file], explainer.runtime)
         parts.note(picture.file, one)
         return one
 
@@ -187,6 +192,7 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         max_additivity_gap=max(gaps, default=None),
         images=tuple(found.images),
         faithfulness=faithfulness,
+        runtime=found.runtime,
         attributions=found.attributions,
     )
     of_rows_only = {
@@ -198,6 +204,7 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         ("Pictures", f"{len(found.images):,}" + (f" of {all_pictures:,}" if all_pictures > len(found.images) else "")),
         ("Baseline", baseline),
         ("Model calls", f"{found.model_calls:,}"),
+        *([] if found.runtime is None else [("Runtime", in_words(found.runtime))]),
         ("Largest additivity gap", f"{max(gaps):.1g}" if gaps else "–"),
     )
     pictures = [
@@ -213,3 +220,7 @@ def write_results(request: Request, found: Found, baseline: str) -> None:
         notes.append(f"methods.shap.time_budget was too short for {', '.join(found.left_out)}")
     title = request.config.methods.report.title
     write_report(request, images_report(title, facts, pictures, notes, faithfulness))
+
+
+def in_words(runtime: Runtime) -> str:
+    return runtime.name if runtime.reason is None else f"{runtime.name} ({runtime.reason})"

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from assay.base import Foreign
-from assay.explanation import SHAP_FOLDER, ImageExplanation, thumbnail_of
+from assay.explanation import SHAP_FOLDER, ImageExplanation, Runtime, thumbnail_of
 from explainer.faithfulness import Curves
 from explainer.image_results import ExplainedPicture, Written
 from explainer.picture_files import PictureFile
@@ -37,6 +37,8 @@ class Done(Foreign):
     """Below the output."""
     model_calls: int
     exact: bool
+    runtime: Runtime | None
+    """None: an endpoint answered."""
     half_width: float | None
     """How far its widest 95 % interval reaches to either side; None where that is not known."""
     curves: tuple[tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]], ...]
@@ -46,7 +48,7 @@ class Done(Foreign):
         return [Curves(*(np.array(curve) for curve in one)) for one in self.curves]
 
 
-def done_with(picture: ExplainedPicture, written: Written, digest: str) -> Done:
+def done_with(picture: ExplainedPicture, written: Written, digest: str, runtime: Runtime | None) -> Done:
     """What is to be kept of a picture whose files are written."""
     found = picture.explanation
     errors = None if found is None else found.standard_errors
@@ -62,6 +64,7 @@ def done_with(picture: ExplainedPicture, written: Written, digest: str) -> Done:
         files=tuple(_files(picture.file.stem, written)),
         model_calls=picture.asked,
         exact=found is None or found.exact,
+        runtime=runtime,
         half_width=0.0 if found is None else half_width,
         curves=tuple(
             (tuple(one.deletion.tolist()), tuple(one.insertion.tolist()), tuple(one.random.tolist()))

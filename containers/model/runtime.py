@@ -40,6 +40,8 @@ MOST_NODES = 10_000
 WORTH_PIXELS = 10_000_000
 """Of so many in all that a model is asked about, 200 pictures of 224 px, looking for a faster runtime is worth its
 time, some seconds. The size of the job alone decides: the same job uses the same runtime."""
+SCORES_ALONE = "not ONNX Runtime: it is tried for models that give scores alone"
+"""Why detectors are asked as they were loaded."""
 _OPSET = 18  # the newest that tf2onnx knows
 _NUMBERS = frozenset({"float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool"})
 # TensorFlow calls them stateful, but they only read variables or call functions, whose operations are looked at too

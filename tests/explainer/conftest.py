@@ -69,6 +69,8 @@ class KnownModel:
     function: Callable[[Any], NDArray[Any]]
     inputs: tuple[Tensor, ...]
     calls: list[int]
+    runtime: str = "known"
+    runtime_reason: str | None = None
 
     def asked_by(self, _: ModelOptions) -> KnownModel:
         return self

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from model.runtime import SCORES_ALONE
 
 SIZE = 24
 
@@ -45,9 +49,7 @@ def patch(job: Any) -> Any:
 
 
 @pytest.mark.tensorflow
-def test_a_real_archive_is_explained_alike_on_both_runtimes(
-    patch: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_real_archive_is_explained_alike_on_every_runtime(patch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     import keras
 
     keras.utils.set_random_seed(0)
@@ -61,15 +63,22 @@ def test_a_real_archive_is_explained_alike_on_both_runtimes(
 
     assert patch.run(asked) == 0
     theirs = np.load(folder / "shap_patch_attributions.npy")
+    assert "are too few to look for a faster one" in patch.analysis["assay"]["runtime"]["reason"]
     monkeypatch.setattr("explainer.images.WORTH_PIXELS", 1000)
     found = []
-    for _ in range(2):
-        with caplog.at_level("INFO"):
-            assert patch.run(asked) == 0
-        assert "asked on ONNX Runtime" in caplog.text
+    for attempt in range(4):
+        if attempt == 2:
+            monkeypatch.setitem(sys.modules, "onnxruntime", None)  # as if it were not installed
+        assert patch.run(asked) == 0
+        runtime = patch.analysis["assay"]["runtime"]
+        assert "ONNX Runtime 1." in runtime["name"] if attempt < 2 else "made constants" in runtime["name"]
+        assert runtime["reason"].endswith("its scores of a probe are TensorFlow's within 0.0001")
+        np.testing.assert_allclose(np.load(folder / "shap_patch_attributions.npy"), theirs, atol=1e-5)
+        page = html.unescape((patch.output / "report.html").read_text())
+        assert f"{runtime['name']} ({runtime['reason']})" in page
         found.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert found[0] == found[1]
-    np.testing.assert_allclose(np.load(folder / "shap_patch_attributions.npy"), theirs, atol=1e-5)
+    assert found[2] == found[3]
 
 
 @pytest.mark.tensorflow
@@ -97,6 +106,7 @@ def test_a_detectors_graph_is_explained_where_it_looks(patch: Any) -> None:
     folder = patch.output / "explanations_shap"
     assert (folder / "shap_patch_box1_object.jpeg").exists()
     numbers = json.loads((folder / "shap_patch.json").read_text())
+    assert patch.analysis["assay"]["runtime"]["reason"] == SCORES_ALONE
     (one,) = numbers["objects"]
     assert (one["name"], one["class"]) == ("box 1: red", 2)
     assert one["box"] == pytest.approx([12 / SIZE, 14 / SIZE, 22 / SIZE, 22 / SIZE])

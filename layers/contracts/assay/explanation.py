@@ -128,6 +128,14 @@ class BiasInterval(Foreign):
     high: float
 
 
+class Runtime(Foreign):
+    """What computed the model's answers."""
+
+    name: str
+    reason: str | None = None
+    """Why this one and not a faster one, or the other way round."""
+
+
 class AssayAnalysis(Foreign):
     """What our engine adds under the key `assay`, where Clarify's readers do not look."""
 
@@ -140,6 +148,8 @@ class AssayAnalysis(Foreign):
     images: tuple[ImageExplanation, ...] = ()
     faithfulness: Faithfulness | None = None
     """Of images."""
+    runtime: Runtime | None = None
+    """Of images; None where an endpoint answered."""
     attributions: Attributions | None = None
     bias: dict[str, dict[str, BiasInterval]] = {}
     """`sex=Female` → metric → its 95 % interval."""
