@@ -52,18 +52,22 @@ pd.concat(
     names=["label", "feature", "text"],
 )""",
 )
+ESTIMATES = Reading("assay/rows.csv", 'estimates = pd.read_csv("assay/rows.csv")\nestimates.head()')
 LOCAL = (
     Reading(
         "explanations_shap/out.csv", 'attributions = pd.read_csv("explanations_shap/out.csv")\nattributions.head()'
     ),
-    Reading("assay/rows.csv", 'estimates = pd.read_csv("assay/rows.csv")\nestimates.head()'),
+    ESTIMATES,
 )
-LOCAL_TEXT = Reading(
-    "explanations_shap/out.jsonl",
-    """\
+LOCAL_TEXT = (
+    Reading(
+        "explanations_shap/out.jsonl",
+        """\
 with open("explanations_shap/out.jsonl", encoding="utf-8") as stream:
     rows = [json.loads(line) for line in stream]
 pd.json_normalize(rows[0]["explanations"], "attributions", ["feature_name", "data_type"])""",
+    ),
+    ESTIMATES,
 )
 DEPENDENCE = Reading(
     "analysis.json",
@@ -257,7 +261,7 @@ def _text_rows(explained: TextsExplained, columns: Columns, chosen: Mapping[int,
         rest,
         *(() if explained.exact or not explained.rows.others else (_DOUBT,)),
     )
-    return Section("What moved single predictions", intro, cards, wide=True, readings=(LOCAL_TEXT,))
+    return Section("What moved single predictions", intro, cards, wide=True, readings=LOCAL_TEXT)
 
 
 def _text_row(explained: TextsExplained, columns: Columns, place: int, reason: str) -> Card:

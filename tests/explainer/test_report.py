@@ -347,9 +347,10 @@ def test_a_notebooks_code_reads_the_files_of_a_job_on_texts(
         },
     }
     assert job.run(asked) == 0, job.message
-    _, tokens, units = ran(job.output, monkeypatch)["shown"]
+    _, tokens, units, estimates = ran(job.output, monkeypatch)["shown"]
     assert tokens["label0", "review", "good"] == 1.0
     assert units["description.partial_text"].tolist() == ["good", "and", "bad"]
+    assert estimates["prediction_label0"].tolist() == [1.0, 1.0]
 
 
 def test_all_formats_show_the_pictures_of_a_job(job: Any, give_model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from itertools import pairwise
 from typing import Any, Literal
 
+from assay.languages import MANY
+
 Granularity = Literal["token", "sentence", "paragraph"]
 Span = tuple[int, int]
 """Start and end, in characters from 0."""
@@ -55,6 +57,9 @@ def segmenter(granularity: Granularity, language: str) -> Segmenter:
         return _by_unicode(granularity, f"spaCy has no rules for language {language} here: {reason:.120}")
     pipeline.max_length = 10**12  # its limit is for parsers, which no blank pipeline has
     how = f"spaCy {version('spacy')}, blank:{language}"
+    if granularity == "token" and language == MANY:
+        how += ", and Unicode's default rules in scripts without spaces"
+        return Segmenter(lambda text: _cut_further(text, _spacy_tokens(pipeline.make_doc(text))), how)
     if granularity == "token":
         return Segmenter(lambda text: _spacy_tokens(pipeline.make_doc(text)), how)
     pipeline.add_pipe("sentencizer")
@@ -70,6 +75,17 @@ def _by_unicode(granularity: Granularity, instead_of: str = "") -> Segmenter:
 
 def _spacy_tokens(doc: Any) -> list[Span]:
     return [(token.idx, token.idx + len(token)) for token in doc if not token.is_space]
+
+
+def _cut_further(text: str, spans: list[Span]) -> list[Span]:
+    """Of an unknown language: a token of a script without spaces may be a whole sentence, and its words are found."""
+    return [
+        (start + first, start + last)
+        for start, end in spans
+        for first, last in (
+            words(text[start:end]) if _WITHOUT_SPACES_IN.search(text, start, end) else [(0, end - start)]
+        )
+    ]
 
 
 def _spacy_sentences(doc: Any) -> list[Span]:
@@ -147,6 +163,9 @@ _WITHOUT_SPACES = (
     (0xF900, 0xFAFF),
     (0x20000, 0x3FFFF),
 )
+
+
+_WITHOUT_SPACES_IN = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _WITHOUT_SPACES)}]")
 
 
 @lru_cache(maxsize=65_536)

@@ -62,6 +62,7 @@ def test_so_are_spacys(by_spacy: dict[str, Segmenter], text: str) -> None:
         ("hi", "यह अच्छा है।", ["यह", "अच्छा", "है", "।"]),
         ("zh", "我买了iPhone 15。", ["我", "买", "了", "iPhone", "15", "。"]),
         ("xx", "hello, мир", ["hello", ",", "мир"]),
+        ("xx", "z.B. iPhoneは良い。ok", ["z.", "B.", "iPhone", "は", "良", "い", "。", "ok"]),
     ],
 )
 def test_tokens_of_nine_languages(language: str, text: str, tokens: list[str]) -> None:
