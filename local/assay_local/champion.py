@@ -36,7 +36,7 @@ def promote(place: Place, text: str, reason: str, console: Console, *, even_fail
     instead = "where there was none" if before is None else f"in place of {before.run}"
     console.say(f"{name_of(folder)} is champion now, {instead}", "bold green")
     for line in doubts(summary):
-        console.say(f"  note     {line}", "yellow")
+        console.prose(f"  note     {line}", "yellow")
     console.say(f"  by       {printed(who)}")
     console.say(f"  until    an upload passes that is newer than {moment(newest(title), in_full=True)}")
     console.say(f'  undo it  assay demote {folder.run}{place.option} --reason "…"')

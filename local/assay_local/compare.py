@@ -21,6 +21,7 @@ from assay_local.runs_table import moment, printed
 
 WORSE = 1
 """The exit code."""
+MOST_GATES = 40
 MOST_METRICS = 40
 VERDICTS: tuple[Verdict, ...] = ("pass", "not judged", "inconclusive", "fail", "error")
 """The best first."""
@@ -180,11 +181,11 @@ def tell(compared: Compared, console: Console) -> None:
 
     tell_sides(compared, console)
     if compared.flips is not None:
-        console.say(f"\n{flips_in_words(compared.flips)}")
+        console.prose(f"\n{flips_in_words(compared.flips)}")
     if compared.gates:
         console.say("\nGates", "bold")
         console.table(
-            [Column("  gate", gives=True), Column("A"), Column("B"), Column("asked of B")],
+            [Column("  gate", gives=True), Column("A"), Column("B"), Column("asked of B", gives=True)],
             [
                 [
                     f"  {printed(pair.gate)}",
@@ -192,9 +193,10 @@ def tell(compared: Compared, console: Console) -> None:
                     Text.assemble(f"{number(pair.b_value)} ", result(pair.b)),
                     pair.limit,
                 ]
-                for pair in compared.gates
+                for pair in compared.gates[:MOST_GATES]
             ],
         )
+        more(len(compared.gates) - MOST_GATES, console)
     if compared.metrics:
         console.say("\nMetrics", "bold")
         console.table(
@@ -210,8 +212,12 @@ def tell(compared: Compared, console: Console) -> None:
                 for pair in compared.metrics[:MOST_METRICS]
             ],
         )
-        if len(compared.metrics) > MOST_METRICS:
-            console.say(f"  and {len(compared.metrics) - MOST_METRICS} more: --json has them", "dim")
+        more(len(compared.metrics) - MOST_METRICS, console)
+
+
+def more(left_out: int, console: Console) -> None:
+    if left_out > 0:
+        console.say(f"  and {left_out} more: --json has them", "dim")
 
 
 def tell_sides(compared: Compared, console: Console) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
-from rich.cells import cell_len
 from rich.console import Console as Terminal
 from rich.console import RenderableType
 from rich.live import Live
@@ -33,6 +32,10 @@ MARKS = {"done": ("✓", "green"), "failed": ("✗", "red")}
 VERDICT_STYLES = {"pass": "green", "fail": "red", "error": "red", "inconclusive": "yellow", "not judged": "cyan"}
 
 Steps = Callable[[], Sequence[Step]]
+
+
+NARROWEST = 8
+"""Columns of a terminal that a table's column keeps."""
 
 
 class Column(NamedTuple):
@@ -58,6 +61,10 @@ class Console:
     def say(self, text: str = "", style: str = "") -> None:
         """A line as it stands: what looks like markup in a name is no markup."""
         self._terminal.print(Text(text, style=style), soft_wrap=True)
+
+    def prose(self, text: str, style: str = "") -> None:
+        """Sentences: a terminal breaks them between words only."""
+        self.say(wrapped(text, self._terminal.width) if self._live else text, style)
 
     def title(self, text: str) -> None:
         self.say()
@@ -94,7 +101,7 @@ class Console:
         self.say()
         self._rule("the notice, as a subscriber gets it", style)
         for text, font in ((notice.subject or "", "bold"), ("", ""), (notice.message.rstrip(), "")):
-            self.say(wrapped(text, self._terminal.width) if self._live else text, font)
+            self.prose(text, font)
         self._rule("", style)
 
     def verdict(self, verdict: str) -> None:
@@ -115,19 +122,15 @@ class Console:
 
     def table(self, columns: Sequence[Column], rows: Sequence[Sequence[str | Text]]) -> None:
         """A line a row. A terminal cuts the cells that are too long for it; a file, or a program, gets it all."""
-        if not self._live:
-            for line in aligned([[column.title for column in columns], *rows]):
-                self.say(line)
-            return
-        header = [column.title for column in columns]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for place, column in enumerate(columns):
-            # what gives least is as wide as its longest cell, so that all the lack of room falls on the others
-            least = None if column.gives else max(cell_len(str(row[place])) for row in [header, *rows])
-            table.add_column(Text(column.title), no_wrap=True, overflow="ellipsis", min_width=least)
-        for row in rows:
-            table.add_row(*(cell if isinstance(cell, Text) else Text(cell) for cell in row))
-        self._terminal.print(table)
+        header = [Text(column.title, style="dim") for column in columns]
+        cells = [header, *([cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows)]
+        widths = [max(cell.cell_len for cell in column) for column in zip(*cells, strict=True)]
+        if self._live:
+            widths = fitted(widths, [column.gives for column in columns], self._terminal.width)
+        for row in cells:
+            line = Text("  ").join(padded(cell, width) for cell, width in zip(row, widths, strict=True))
+            line.rstrip()
+            self._terminal.print(line, soft_wrap=True)
 
     def excerpt(self, title: str, lines: Sequence[str]) -> None:
         """The last lines of a log."""
@@ -180,14 +183,22 @@ class Console:
             refresh()
 
 
-def aligned(rows: Sequence[Sequence[str | Text]]) -> list[str]:
-    """Each column as wide as its longest cell, two spaces between them, and none at a line's end."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-    return [
-        "  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in texts
-    ]
+def fitted(widths: Sequence[int], gives: Sequence[bool], room: int) -> list[int]:
+    """Widths of columns, two spaces between them, for a terminal so wide: the widest that gives gives first."""
+    found = list(widths)
+    while sum(found) + 2 * (len(found) - 1) > room:
+        wide = [place for place, width in enumerate(found) if gives[place] and width > NARROWEST]
+        if not wide:
+            break
+        found[max(wide, key=lambda place: found[place])] -= 1
+    return found
+
+
+def padded(cell: Text, width: int) -> Text:
+    """To its column's width, or cut to it with an ellipsis."""
+    copy = cell.copy()
+    copy.truncate(width, overflow="ellipsis", pad=True)
+    return copy
 
 
 def wrapped(text: str, width: int) -> str:

@@ -8,6 +8,7 @@ from rich.text import Text
 
 from assay.evaluation import Metric
 from assay.layout import RunFolder
+from assay.run import RunState
 from assay.summary import JobTime, Summary
 from assay.title import Title
 from assay_local import application
@@ -33,7 +34,7 @@ def show(place: Place, text: str, console: Console) -> int:
         return 0
     tell_verdict(summary, console)
     tell_numbers(summary, console)
-    tell_run(summary, place.title(folder.model), console)
+    tell_run(summary, runs.state(folder), place.title(folder.model), console)
     tell_addresses(place, folder, console)
     return 0
 
@@ -43,7 +44,7 @@ def tell_verdict(summary: Summary, console: Console) -> None:
     application.make_importable("functions")
     from publish_summary.notice import beside_the_champion, failing_first, gate_lines
 
-    console.say(f"{summary.verdict.upper()}: {printed(summary.headline)}", f"bold {VERDICT_STYLES[summary.verdict]}")
+    console.prose(f"{summary.verdict.upper()}: {printed(summary.headline)}", f"bold {VERDICT_STYLES[summary.verdict]}")
     if summary.failure is not None:
         section("Details", [f"  {printed(line)}" for line in summary.failure.details], MOST_FINDINGS, console)
     section("To mend it", [f"  {line}" for line in summary.to_mend], MOST_FINDINGS, console)
@@ -56,7 +57,7 @@ def section(title: str, lines: Sequence[str], most: int, console: Console) -> No
         return
     console.say(f"\n{title}", "bold")
     for line in lines[:most]:
-        console.say(line)
+        console.prose(line)
     if len(lines) > most:
         console.say(f"  and {len(lines) - most} more, in the report", "dim")
 
@@ -71,7 +72,7 @@ def tell_numbers(summary: Summary, console: Console) -> None:
     if summary.findings:
         console.say("\nWorth knowing", "bold")
         for finding in summary.findings[:MOST_FINDINGS]:
-            console.say(f"  {finding.severity}: {printed(finding.title)}: {printed(finding.text)}")
+            console.prose(f"  {finding.severity}: {printed(finding.title)}: {printed(finding.text)}")
 
 
 def metric_row(name: str, metric: Metric) -> list[str]:
@@ -82,9 +83,9 @@ def metric_row(name: str, metric: Metric) -> list[str]:
     return [f"  {printed(name)}", number(metric.value), interval, printed(metric.reason or "")]
 
 
-def tell_run(summary: Summary, title: Title, console: Console) -> None:
+def tell_run(summary: Summary, state: RunState | None, title: Title, console: Console) -> None:
     application.make_importable("functions")
-    from publish_summary.notice import costs_in_words
+    from publish_summary.notice import costs_in_words, registered_in_words
 
     if summary.jobs:
         console.say("\nJobs", "bold")
@@ -94,6 +95,7 @@ def tell_run(summary: Summary, title: Title, console: Console) -> None:
         )
     console.say("\nThis run", "bold")
     upload = summary.upload
+    registration = None if state is None else state.registration
     facts = {
         "Run": f"{summary.run} of {printed(summary.model)}",
         "Champion": championship(summary, title),
@@ -104,6 +106,7 @@ def tell_run(summary: Summary, title: Title, console: Console) -> None:
         "Explanation": summary.explanation
         + ("" if summary.explanation_failure is None else f": {printed(summary.explanation_failure)}"),
         "Took": "" if summary.costs is None else costs_in_words(summary.costs),
+        "Registered": "" if registration is None else registered_in_words(registration),
     }
     for name, value in facts.items():
         if value:

@@ -1,13 +1,16 @@
 """What a person sees, on a terminal and in a log."""
 
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console as Terminal
+from rich.text import Text
 
-from assay_local.console import Console, picture, wrapped
+from assay_local.console import Column, Console, picture, wrapped
 from assay_local.notices import Notice
 from assay_local.steps import Step, Task
 
@@ -108,3 +111,36 @@ def test_a_task_that_raises_has_failed() -> None:
         raise ValueError("no data")
     (step,) = task.steps()
     assert step.state == "failed"
+
+
+COLUMNS = [Column(""), Column("run"), Column("model", gives=True), Column("what decided it", gives=True)]
+ROWS: list[list[str | Text]] = [
+    [Text("★", style="yellow"), "k3vq" * 5, "birds", "accuracy 0.9759 (at least 0.93) and 10 more"],
+    ["", "m2xa" * 5, "[red]" + "模型" * 30, "the archive holds no saved_model.pb; " * 5],
+]
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_a_table_fits_the_terminal_and_cuts_what_is_longest(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("TERM", "xterm")
+    file = io.StringIO()
+    Console(file, live=True).table(COLUMNS, ROWS)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue()).splitlines()
+    assert len(lines) == 3
+    assert max(map(cell_len, lines)) <= width
+    assert all(run in line for run, line in zip(("k3vq" * 5, "m2xa" * 5), lines[1:], strict=True))
+    assert "birds  " in lines[1]  # what is short stays whole
+    assert lines[2].count("…") == 2
+    assert "[red]模型" in lines[2]
+
+
+def test_a_table_for_a_file_is_whole_and_plain() -> None:
+    file = io.StringIO()
+    Console(file).table(COLUMNS, ROWS)
+    header, first, second = file.getvalue().splitlines()
+    assert header.split("  ")[-1] == "what decided it"
+    assert first.startswith("★  " + "k3vq" * 5 + "  birds ")
+    assert second.endswith(("the archive holds no saved_model.pb; " * 5).rstrip())
+    assert "模型" * 30 in second
+    assert "\x1b" not in file.getvalue()

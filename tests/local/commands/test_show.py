@@ -11,7 +11,8 @@ import boto3
 import pytest
 
 from assay.evaluation import Finding
-from assay.run import Job, RunState, Waiting
+from assay.layout import RunFolder
+from assay.run import Job, Registration, RunState, Waiting
 from assay.summary import Change, Flips
 from assay_local import report
 from assay_local.compare import COUNTED, VERDICTS
@@ -56,6 +57,14 @@ def test_the_champion_is_said_to_be_it_with_who_and_why(assay: Assay, shelf: She
     assay("promote", "a", "--reason", "the first one", *shelf.options)
     out = assay("show", "a", *shelf.options)[1]
     assert re.search(r"Champion      this run, since .*: the first one \(promoted by .+\)\n", out)
+
+
+def test_what_the_registry_has_of_it_is_said(assay: Assay, shelf: Shelf) -> None:
+    package = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/birds/7"
+    registration = Registration(group="birds", approval="PendingManualApproval", package=package)
+    state = RunState(run=run_of("a"), progress="ended", registration=registration)
+    shelf.add(ran("a"), {RunFolder("birds", run_of("a")).state_json: state.to_json()})
+    assert f"Registered    waits for approval: {package}\n" in assay("show", "a", *shelf.options)[1]
 
 
 def test_an_error_says_what_went_wrong_and_what_mends_it(assay: Assay, shelf: Shelf) -> None:
