@@ -18,6 +18,12 @@ demo:  ## train a small model, upload it, watch its verdict come out (two acts)
 	@$(SETUP) assay
 	@$(BIN)/assay demo
 
+.PHONY: pictures
+pictures:  ## make the README's heat maps anew, from the demo's digits
+	@$(SETUP) assay
+	@results=$$(mktemp -d); trap "rm -r $$results" EXIT; $(BIN)/assay demo --results $$results \
+		&& $(BIN)/python tools/readme_pictures.py $$results docs/pictures
+
 .PHONY: test
 test: environments  ## run the tests
 	$(BIN)/pytest $(ARGS)
