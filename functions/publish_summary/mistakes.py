@@ -21,19 +21,21 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
     if report is None or explained is None:
         return
     theirs = {} if champion is None else {sample.fingerprint: sample for sample in champion.samples.samples}
-    broken = broken_samples(report)
-    for sample in sorted(explained.samples.samples, key=lambda sample: sample.id not in broken):
+    named = broken_samples(report)
+    found = []
+    for sample in explained.samples.samples:
         if sample.true is None or sample.predicted is None:
             continue
-        if "chosen" not in sample.sample and sample.id not in broken:
-            continue
-        if report.task != "tabular_regression" and sample.true == sample.predicted:
-            continue
         same = None if sample.fingerprint is None else theirs.get(sample.fingerprint)
+        wrong = sample.true != sample.predicted
+        broken = wrong and (sample.id in named or (same is not None and same.predicted == sample.true))
+        if broken or ("chosen" in sample.sample and (wrong or report.task == "tabular_regression")):
+            found.append((sample, same, broken))
+    for sample, same, broken in sorted(found, key=lambda one: not one[2]):
         yield Mistake(
             id=sample.id,
-            true=sample.true,
-            predicted=sample.predicted,
+            true=sample.true or "",
+            predicted=sample.predicted or "",
             score=sample.score,
             reason=sample.reason
             if "chosen" in sample.sample
@@ -41,7 +43,7 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
             heat_maps=explained.heat_maps(sample),
             attributions=first(explained.attributions(sample)),
             texts=explained.texts(sample),
-            broken=sample.id in broken,
+            broken=broken,
             champion=None if champion is None or same is None else of_champion(champion, same),
         )
 

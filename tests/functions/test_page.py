@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from assay.drift import Drift
 from assay.evaluation import DataFacts, Flip, Metric, Slice, Speed, Tensor
 from assay.failure import Failure
 from assay.layout import RunFolder
@@ -286,6 +287,28 @@ def test_partial_dependence_is_drawn_of_numbers_and_listed_of_categories(aws: Aw
     assert 'd="M4.0 112.0L' in html and "316.0 8.0" in html
     for said in ("(empty)", "Ulm", "25 %", "1e+308", "one value only"):
         assert said in html
+
+
+def test_drift_from_the_champions_reasons_is_told_with_what_turned_round(aws: Aws) -> None:
+    measured = {"value": 0.4, "low": 0.3, "high": 0.5}
+    one = {"rank_correlation": measured, "top_overlap": {"value": 0.25}, "moved": {"reason": "no importance at all"}}
+    turned = [{"feature": "age", "value": 0.5, "champion": -0.25}]
+    drift = Drift.model_validate(
+        {
+            "rows": 200,
+            "features": 13,
+            "top": 6,
+            "only_here": ["shoe size"],
+            "outputs": [{**one, "sign_changes": turned}, {**one, "label": "high"}],
+        }
+    )
+    html = " ".join(page(full(drift=drift), report(), STORE).split())
+    for said in ("all together", "Top 6 in common", 'age <span class="soft">-0.25 → +0.5', "no importance at all"):
+        assert said in html
+    assert "The champion does not have shoe size." in html
+    assert "rank correlation 0.4, 0.25 of the top 6 in common" in markdown(full(drift=drift), BUCKET)
+    refused = page(full(drift=Drift(reason="both were explained on 3 rows")), report(), STORE)
+    assert "both were explained on 3 rows" in refused
 
 
 def test_how_sure_the_explanations_are_is_said_on_page_and_in_markdown(aws: Aws) -> None:

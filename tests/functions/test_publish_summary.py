@@ -431,6 +431,7 @@ def test_the_champions_reasons_stand_beside_ours_only_for_the_same_row(
     (mistake,) = summary(aws, uploaded).mistakes
     assert list(mistake.attributions.items()) == [("hours", 4.0), ("age", -3.0)]
     assert (mistake.champion is not None) == beside
+    assert mistake.broken == beside  # the champion said what is true
     assert ("The champion said <b>low</b> with 0.60" in aws.get(uploaded.folder.summary_html)) == beside
     if mistake.champion is not None:
         assert mistake.champion.attributions == {"age": 100.0, "hours": 100.0}
