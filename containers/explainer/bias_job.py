@@ -17,6 +17,7 @@ from bias.selection import Kind, Selection, as_numbers, equal_to, kind_of, selec
 from explainer.analysis_config import KINDS, AnalysisConfig, Facet
 from explainer.request import Request
 from explainer.table import MISSING, Table, column_name, data_files, in_clarifys_words
+from model.payloads import plain
 from model.table_files import open_file
 from model.tables import Table as TypedTable
 
@@ -122,7 +123,10 @@ def outcomes_of(config: AnalysisConfig, table: Table, predicted: NDArray[Any] | 
     given = config.label_values_or_threshold or []
     where = "label_values_or_threshold"
     if not given:
-        raise BadPolicy(f"{where}: Positive label values or thresholds are empty for Label column")
+        raise BadPolicy(
+            f"Positive label values or thresholds are empty for Label column. {where}: missing; expected which values "
+            f"of {table.meaning.label} are positive, found there {_some(labels)}"
+        )
     kind = _declared(config, table.meaning.label) or kind_of(labels, given)
     if kind == "continuous":
         every = labels if predicted is None else np.concatenate([_plain(labels), _plain(predicted)])
@@ -171,7 +175,10 @@ def facets_of(request: Request, table: Table) -> Iterator[FacetRows]:
     """The facets, each of whose values counts as one where the configuration gives none."""
     config = request.config
     if not config.facet:
-        raise BadPolicy("facet: missing; bias is looked for in the rows that a facet means")
+        raise BadPolicy(
+            "Unable to locate the facet. facet: missing; expected which column's values, or values above a threshold, "
+            f"mean the rows that bias is looked for in, found the columns {', '.join(table.columns)}"
+        )
     columns = table.columns
     if config.facet_dataset_uri is not None:
         columns = _columns_beside(request, config.facet_dataset_uri, config.facet_headers, "facet_dataset_uri", table)
@@ -269,5 +276,5 @@ def _plain(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _some(values: NDArray[Any] | None) -> str:
-    different = [] if values is None else list(dict.fromkeys(values.tolist()))
-    return ", ".join(map(str, different[:10]))
+    different = [] if values is None else list(dict.fromkeys(plain(values)))
+    return ", ".join(map(str, different[:10])) + (", …" if len(different) > 10 else "")

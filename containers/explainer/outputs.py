@@ -47,7 +47,8 @@ def output_names(config: AnalysisConfig, label: str | None, outputs: int) -> tup
     if len(names) != outputs:
         shown = ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
         raise BadPolicy(
-            f"predictor.label_headers: {len(names)} names ({shown}), but the model has {outputs} outputs; "
+            f"predictor.label_headers: {len(names)} names ({shown}), but the model has {outputs} "
+            f"output{'' if outputs == 1 else 's'}; "
             "expected a name for each, in their order"
         )
     return names

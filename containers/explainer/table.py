@@ -152,9 +152,10 @@ def open_files(files: Sequence[Path], kind: Kind, config: AnalysisConfig) -> lis
     also += [facet.name_or_index for facet in config.facet]
     try:
         opened = [open_file(file, data, kind, [name for name in also if isinstance(name, str)]) for file in files]
-    except BadData as error:
+    except (BadData, BadPolicy) as error:
         said = str(error).replace("data.headers", "headers").replace("data.features", "features")
-        raise BadData(_counted_words(said)) from error
+        other = f"; dataset_type is {config.dataset_type}" if ": not JSON" in said or ": not Parquet" in said else ""
+        raise type(error)(_counted_words(said) + other) from error
     for file in opened[1:]:
         if file.header != opened[0].header:
             raise BadData(

@@ -113,7 +113,7 @@ def _job(options: Options) -> Iterator[tuple[SideJob, dict[str, str]]]:
     """A job that is ready to run, and the environment of its program."""
     text = _text(options.config)
     content = _content(text)
-    if "dataset_uri" not in content and options.dataset is None:
+    if content and "dataset_uri" not in content and options.dataset is None:
         raise Problem("which data? Say --dataset FILE: the configuration names none by dataset_uri")
     if options.dataset is not None and not options.dataset.exists():
         raise Problem(f"--dataset {options.dataset}: no such file or folder")
@@ -143,9 +143,14 @@ def _who_is_asked(options: Options, content: Json, job: SideJob, stack: ExitStac
         predictor.pop("endpoint_name", None)  # what is brought is what is asked
         return {}
     name = predictor.get("endpoint_name")
+    if name is None and predictor.get("model_name") is None:
+        raise Problem(
+            f"{options.config}: predictor names neither endpoint_name nor model_name; say which archive it is with "
+            "--model model.tar.gz"
+        )
     if name is None:
         raise Problem(
-            f"{options.config}: predictor.model_name {predictor.get('model_name')}: there is no AWS on this machine; "
+            f"{options.config}: predictor.model_name {predictor['model_name']}: there is no AWS on this machine; "
             "say which archive it is with --model model.tar.gz"
         )
     if name in options.endpoints:

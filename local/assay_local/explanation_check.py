@@ -107,7 +107,8 @@ def _attributions(shap: Shap, table: Table, baseline: Columns) -> Planned:
         players, noun = list(_units(shap, table, explained)), "features and pieces of text"
     coalitions = [coalitions_of(shap, one) for one in players]
     most = f"{max(players):,}" if min(players) == max(players) else f"{min(players):,} to {max(players):,}"
-    how = f"{len(table):,} rows × at most {max(coalitions):,} coalitions of {most} {noun} × {beside:,} baseline rows"
+    against = counted(beside, "baseline row")
+    how = f"{len(table):,} rows × at most {max(coalitions):,} coalitions of {most} {noun} × {against}"
     return Planned(name="shap", how=how, model_calls=beside + sum(1 + each * beside for each in coalitions))
 
 

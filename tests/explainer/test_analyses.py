@@ -255,8 +255,11 @@ def test_bias_is_told_where_the_model_cannot_be_asked(people: Any, give_model: A
     ("changes", "says"),
     [
         ({"label": None}, r"^Headers must contain label\."),
-        ({"label_values_or_threshold": []}, "Positive label values or thresholds are empty for Label column"),
-        ({"facet": []}, "^facet: missing"),
+        (
+            {"label_values_or_threshold": []},
+            r"^Positive label values or thresholds are empty for Label column\. .*found there (high, low|low, high)$",
+        ),
+        ({"facet": []}, r"^Unable to locate the facet\. facet: missing; .*found the columns age, sex, income$"),
         (
             {"label_values_or_threshold": ["none"], "predicted_label": "age"},
             "^No Label values are present in the predicted Label Column",

@@ -163,6 +163,26 @@ def test_a_mistake_is_named_with_its_place(base: dict[str, Any], path: str, valu
         parse_analysis_config(changed(base, path, value))
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[]", r"expected an object with keys such as dataset_type, methods, version, .*; found a list$"),
+        ("{}", r"dataset_type: missing; expected one of 'text/csv', 'application/jsonlines', .*; methods: missing$"),
+        (
+            '{"dataset_type": "text/csv", "methods": ["shap"]}',
+            r"methods: expected an object with keys such as shap, .*list",
+        ),
+        (
+            '{"dataset_type": "text/csv", "methods": {"shap": true}}',
+            r"methods\.shap: expected an object .*; found True$",
+        ),
+    ],
+)
+def test_another_shape_is_told_with_the_right_one(text: str, says: str) -> None:
+    with pytest.raises(BadPolicy, match=f"^Analysis configuration schema validation error. {says}"):
+        parse_analysis_config(text)
+
+
 def test_all_mistakes_are_named_at_once() -> None:
     content = json.loads(changed(ROWS, "methods.shap.seeed", 1)) | {"label": [], "probability_threshold": "high"}
     with pytest.raises(BadPolicy, match=r"seeed: .*label: .*probability_threshold: |label: .*seeed"):

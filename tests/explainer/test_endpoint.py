@@ -311,6 +311,14 @@ def test_what_is_wrong_with_an_answer_names_clarifys_keys(
             {"content_type": "application/jsonlines", "content_template": '{"x":1}'},
             r"predictor: .*`content_template` has no place for features",
         ),
+        (
+            {
+                "content_type": "application/json",
+                "content_template": '{"x":$records}',
+                "record_template": '{"age":${age}}',  # a name stands in quotes: "${age}"
+            },
+            r"predictor: .*`record_template` has no place for features: expected `\$features`",
+        ),
     ],
 )
 def test_templates_that_cannot_work_are_said_before_anybody_is_asked(predictor: dict[str, Any], says: str) -> None:

@@ -139,6 +139,8 @@ def test_a_number_code_is_a_number_unless_it_is_declared(people: Any) -> None:
         ),
         ({"headers": ["age", "job", "Wanted"]}, r"3 values, expected 2 \(age, job\)"),
         ({"features": "instances"}, r"line 1: .*'instances' finds nothing"),
+        ({"features": "a[["}, r"^features: 'a\[\[' is no JMESPath expression$"),
+        ({"dataset_type": "application/x-parquet"}, r"^rows: not Parquet: .*; dataset_type is application/x-parquet$"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_said(people: Any, changes: dict[str, Any], says: str) -> None:

@@ -149,7 +149,11 @@ def test_bias_alone_needs_no_model(assay: Assay, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "options", "says"),
     [
-        ('{"dataset_type": ', (), "which data? Say --dataset FILE"),
+        (
+            '{"dataset_type": ',
+            (),
+            "Unable to load analysis configuration as JSON. analysis_config.json, line 1, column",
+        ),
         ('{"dataset_type": ', ("--dataset", "rows.csv"), "Unable to load analysis configuration as JSON. "),
         (
             config(label="wage", methods={"pre_training_bias": {"methods": "all"}}),
@@ -164,6 +168,11 @@ def test_bias_alone_needs_no_model(assay: Assay, tmp_path: Path) -> None:
             config(predictor={"model_name": "census"}),
             ("--dataset", "rows.csv"),
             "predictor.model_name census: there is no AWS on this machine; say which archive it is with --model",
+        ),
+        (
+            config(predictor={}),
+            ("--dataset", "rows.csv"),
+            "predictor names neither endpoint_name nor model_name; say which archive it is with --model",
         ),
         (config(), ("--config", "gone.json"), "Unable to load analysis configuration as JSON. gone.json: No such file"),
     ],
@@ -202,7 +211,7 @@ def test_one_analysis_that_fails_is_shown_beside_those_that_do_not(assay: Assay)
 
 
 def test_a_check_says_what_would_be_done_and_does_nothing(assay: Assay, tmp_path: Path) -> None:
-    asked = config(label_values_or_threshold=[1], facet=[{"name_or_index": "sex"}])
+    asked = config(label_values_or_threshold=[1], facet=[{"name_or_index": "sex"}], group_variable="hours")
     asked["methods"] = {
         "shap": {"num_clusters": 3, "num_samples": 100.0},
         "pdp": {"features": ["age"], "grid_resolution": 10},
@@ -216,8 +225,9 @@ def test_a_check_says_what_would_be_done_and_does_nothing(assay: Assay, tmp_path
     assert f"20 rows × at most 2 coalitions of 2 features × 3 baseline rows; {calls} model calls at most" in said
     assert "1 feature, 10 points × 20 rows; 200 model calls at most" in said
     assert "2 facets of 20 rows; 20 model calls at most" in said
-    assert "AWS would refuse     num_samples: 100.0 (AWS's own schema wants an integer)" in said
+    assert "AWS would refuse     methods.shap.num_samples: 100.0 (AWS's own schema wants an integer)" in said
     assert "not yet: asymmetric_shapley_value" in said
+    assert "without effect       group_variable: only CDDL and CDDPL compare within groups" in said
     assert f"{calls + 220:,} model calls at" in said
     assert "endpoint census, text/csv, 1 output: income" in said
     assert not (tmp_path / "explanation").exists()
@@ -240,7 +250,7 @@ def test_a_check_counts_the_pieces_of_texts(assay: Assay, tmp_path: Path) -> Non
     assert (code, wrong) == (0, "")
     coalitions = (2**4 - 2, 2**2 - 2)
     calls = f"{1 + sum(1 + each for each in coalitions)} model calls at most"
-    assert f"at most 14 coalitions of 2 to 4 features and pieces of text × 1 baseline rows; {calls}" in said
+    assert f"at most 14 coalitions of 2 to 4 features and pieces of text × 1 baseline row; {calls}" in said
 
 
 def test_a_check_finds_what_the_job_would(assay: Assay) -> None:
@@ -406,5 +416,5 @@ def test_an_archive_is_asked_in_the_endpoints_place_and_pictures_are_counted(ass
     code, said, wrong = assay(asked, "--dataset", "photos", "--model", "light", "--check", asked=False)
     assert (code, wrong) == (0, "")
     assert "3 pictures × at most 10 coalitions of 4 segments; 36 model calls at most" in said
-    assert "AWS would refuse     segment_compactness: 0.01" in said
+    assert "AWS would refuse     methods.shap.image_config.segment_compactness: 0.01" in said
     assert "36 model calls at" in said

@@ -6,6 +6,7 @@ what of it is not built yet.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
@@ -194,8 +195,11 @@ class ModelOptions(Record):
         if content is not None and self.content_type == "application/json" and "$record" not in content:
             raise ValueError("`content_template` needs `$records`, or `$record` for one at a time")
         for name, template in (("content_template", content), ("record_template", record)):
-            if template is not None and "$" not in template:
-                raise ValueError(f"`{name}` has no place for features: expected `$features`, found {template!r}")
+            if template is not None and not re.search(r'\$(features|record)|"\$\{[^}"]+\}"', template):
+                raise ValueError(
+                    f'`{name}` has no place for features: expected `$features`, `$features_kvp` or `"${{Name}}"`, '
+                    f"found {template!r}"
+                )
         return self
 
 

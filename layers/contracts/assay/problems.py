@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
-from typing import get_args
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 _TYPES = frozenset({"str", "int", "float", "bool", "literal"})
 
@@ -33,7 +34,11 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
             hint = f"did you mean `{nearest[0]}`?" if nearest else f"known here: {', '.join(known)}"
             yield f"{place}: unknown key; {hint}"
         elif problem["type"] == "missing":
-            yield f"{place}: missing"
+            yield f"{place}: missing{_one_of(path, model)}"
+        elif problem["type"] == "model_type":
+            found = "a list" if isinstance(problem["input"], list) else f"{problem['input']!r:.80}"
+            keys = ", ".join(_keys_beside([*path, ""], model)[:8])
+            yield f"{place}{': ' if place else ''}expected an object with keys such as {keys}; found {found}"
         else:
             message = problem["msg"].removeprefix("Value error, ")
             found = "" if isinstance(problem["input"], (dict, list)) else f", found {problem['input']!r:.80}"
@@ -41,13 +46,25 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> Iterator[str]:
 
 
 def _keys_beside(path: list[int | str], root: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in _fields_beside(path, root).items()]
+
+
+def _one_of(path: list[int | str], root: type[BaseModel]) -> str:
+    """What may stand there, where that is one of a few values."""
+    field = _fields_beside(path, root).get(str(path[-1]))
+    if field is None or get_origin(field.annotation) is not Literal:
+        return ""
+    return f"; expected one of {', '.join(map(repr, get_args(field.annotation)))}"
+
+
+def _fields_beside(path: list[int | str], root: type[BaseModel]) -> dict[str, FieldInfo]:
     model: type[BaseModel] | None = root
     for part in path[:-1]:
         if isinstance(part, int) or model is None:
             continue
         field = next((f for name, f in model.model_fields.items() if part in (name, f.alias)), None)
         model = None if field is None else next(_models_in(field.annotation), None)
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+    return {} if model is None else model.model_fields
 
 
 def models_below(model: type[BaseModel]) -> set[type[BaseModel]]:
