@@ -73,8 +73,6 @@ class _Evaluated:
     model: ModelFacts
     findings: tuple[Finding, ...]
     speed: Speed
-    not_explained: str
-    """Why the explainer cannot ask the model as it was asked here; empty: it can."""
 
 
 def evaluate_rows(request: Request) -> EvaluationReport:
@@ -157,7 +155,7 @@ def _evaluate(request: Request, table: Table) -> _Evaluated:
     if asked.unused:
         text = f"No input of the model takes {', '.join(asked.unused)}. See model.inputs, data.exclude."
         findings.append(Finding(severity="info", title="Columns that the model does not see", text=text))
-    return _Evaluated(table, scored, asked.used, unreadable, facts, tuple(findings), speed, _why_not_explained(policy))
+    return _Evaluated(table, scored, asked.used, unreadable, facts, tuple(findings), speed)
 
 
 def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport:
@@ -169,15 +167,15 @@ def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport
     )
     samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
-    explain, why = _explain(request, evaluated, samples, output_names(scored, found), positive)
+    explain = _explain(request, evaluated, samples, output_names(scored, found), positive)
     source = Source(_names(evaluated.table, policy), _columns(evaluated), score)
     report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain, source)
     bias: dict[str, dict[str, Metric]] = {}
+    said: list[Finding] = []
     if policy.bias is not None:
         with request.timed("bias"):
             bias, said = bias_of(policy.bias, scored.samples, found, _columns(evaluated), evaluated.used)
-        why = [*why, *said]
-    findings = (*report.findings, *evaluated.findings, *why)
+    findings = (*report.findings, *evaluated.findings, *said)
     return report.model_copy(
         update={"speed": evaluated.speed, "bias": bias, "findings": findings, "seconds": dict(request.seconds)}
     )
@@ -226,7 +224,7 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
         )
 
     samples = combine(_drawn(request, scored, answered), chosen, describe_value)
-    explain, why = _explain(request, evaluated, samples, (evaluated.table.label,), None)
+    explain = _explain(request, evaluated, samples, (evaluated.table.label,), None)
     return EvaluationReport(
         task=policy.task,
         metrics=metrics,
@@ -241,7 +239,6 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
             *discovery_findings(slices, "mae"),
             *said,
             *evaluated.findings,
-            *why,
         ),
         explain=explain,
         plots=drawn,
@@ -270,18 +267,16 @@ def _explain(
     samples: Sequence[tuple[int, ExplainSample]],
     outputs: tuple[str, ...],
     positive: str | None,
-) -> tuple[Explainable | None, list[Finding]]:
-    """Write the rows to explain; None when there are none, or, with a finding, when the explainer cannot do it."""
+) -> Explainable | None:
+    """Write the rows to explain; None when there are none."""
     if not samples:
-        return None, []
+        return None
     table, columns = evaluated.table, evaluated.used
     cells = table.cells([sample.row for _, sample in samples])
     rows = [(sample.id, cells[sample.row]) for _, sample in samples]
     request.outputs.explain_rows(columns, table.label, rows)
     request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(sample for _, sample in samples)))
-    if evaluated.not_explained:
-        return None, [Finding(severity="info", title="Not explained", text=evaluated.not_explained)]
-    explain = Explainable(
+    return Explainable(
         kind="rows",
         samples=len(samples),
         headers=(*columns, table.label, "assay_id"),
@@ -289,12 +284,4 @@ def _explain(
         label=table.label,
         label_headers=outputs,
         positive=positive,
-    )
-    return explain, []
-
-
-def _why_not_explained(policy: Policy) -> str:
-    unbounded = policy.explain.max_cost is not None and policy.model.predictor == "endpoint"
-    return (
-        "Not yet: explain.max_cost. So nothing is spent on asking the endpoint about more texts." if unbounded else ""
     )

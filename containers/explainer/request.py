@@ -71,7 +71,13 @@ class Request:
         What the last attempt had, the job's input `resume`, is there already.
         """
         archive = self.folders.input("model") / "model.tar.gz"
-        digest = hashlib.sha256(f"{content}\n{self.config.model_dump_json()}\n{self.model_options!r}\n".encode())
+        config, shap = (
+            self.config.model_dump_json(exclude={"methods": {"shap": {"time_budget"}}}),
+            self.config.methods.shap,
+        )
+        # that time is short puts the rows in another order; how much of it an attempt still has changes no number
+        hurried = shap is not None and shap.time_budget is not None
+        digest = hashlib.sha256(f"{content}\n{config}\n{hurried}\n{self.model_options!r}\n".encode())
         if archive.exists():
             with archive.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())

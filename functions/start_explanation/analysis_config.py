@@ -23,7 +23,13 @@ IMAGE_COALITIONS = 500
 """By default for images: Clarify's own default, min(2F + 2048, 2^F − 2), takes a minute and more for each of them."""
 
 
-def analysis_config(run: Run, explain: Explainable, model_name: str, settings: ExplanationSettings) -> dict[str, Any]:
+def analysis_config(
+    run: Run,
+    explain: Explainable,
+    model_name: str,
+    settings: ExplanationSettings,
+    time_budget: float | None = None,
+) -> dict[str, Any]:
     """What is to be explained, and how.
 
     Args:
@@ -32,6 +38,7 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
         model_name: of the SageMaker Model that Clarify asks. Our own engine has the archive as an input and makes
             none; the name stands there all the same, because Clarify's schema knows no predictor without a model.
         settings: of the function.
+        time_budget: seconds after which no further sample is begun; Clarify knows none.
     """
     if run.policy is None:
         raise ValueError(f"run {run.id} has no policy, so nothing to explain")
@@ -55,6 +62,8 @@ def analysis_config(run: Run, explain: Explainable, model_name: str, settings: E
     }
     if (baseline := baseline_address(run)) is not None:
         config["methods"]["shap"]["baseline"] = baseline
+    if time_budget is not None and settings.explainer_engine == "assay":
+        config["methods"]["shap"]["time_budget"] = time_budget
     if objects:
         config["probability_threshold"] = float(run.policy.evaluate.score_threshold)
     if not images:

@@ -18,6 +18,7 @@ from assay_aws.settings import ExplanationSettings
 from assay_aws.stages import start_stage
 from assay_aws.step_queue import active_run_of, each_event, send_step_due
 from start_explanation.analysis_config import analysis_config, as_json
+from start_explanation.budget import within_budget
 from start_explanation.explanation_job import check_clarify_can, explanation_job
 
 logger = Logger()
@@ -65,13 +66,15 @@ def start_explanation(event: dict[str, Any]) -> None:
 
     def start() -> str:
         check_clarify_can(run, report, settings)
+        former = find_attempts(store, "explanation", state, settings.prefix).jobs if attempt.number > 1 else ()
+        limited, time_budget = within_budget(run, attempt.instance_type, evaluation.region, former, settings)
         # the evaluation's, where it asked an endpoint; the first attempt's for all, as one configuration is for all
         serving = state.serving_model or store.job_name(settings.prefix, "explanation")
-        config = analysis_config(run, explain, serving, settings)
+        config = analysis_config(run, explain, serving, settings, time_budget)
         store.write(run.folder.analysis_config, as_json(config), "application/json")
         if settings.explainer_engine == "clarify" and "model_name" in config["predictor"]:
             serve_archive(store, serving, settings.serving_image_uri, settings.job_role_arn)
-        job = explanation_job(run, explain, attempt, settings, resumes=attempt.number > 1 and has_parts(store))
+        job = explanation_job(run, explain, attempt, limited, resumes=attempt.number > 1 and has_parts(store))
         start_job(job)
         return job["ProcessingJobName"]
 

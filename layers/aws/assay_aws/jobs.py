@@ -80,6 +80,13 @@ class DescribedJob(Foreign):
         return self.stopping_condition.seconds
 
     @property
+    def seconds(self) -> float:
+        """That it ran; 0: it never began, or has not ended."""
+        if self.started_at is None or self.ended_at is None:
+            return 0.0
+        return (self.ended_at - self.started_at).total_seconds()
+
+    @property
     def reached_its_limit(self) -> bool:
         """Whether it ran as long as it might: SageMaker does not say who stopped a job."""
         if self.started_at is None or self.ended_at is None:

@@ -16,12 +16,7 @@ def check_is_built(policy: Policy) -> None:
 
 
 def _missing(policy: Policy) -> Iterator[str]:
-    model = policy.model
     if policy.bias is not None and policy.task == "object_detection":
         yield "bias of detections"
     if policy.bias is not None and policy.task in ("tabular_regression", "image_classification"):
         yield f"bias of task {policy.task}"
-    # a text behind an endpoint is then not explained, so nothing is spent
-    unspent = model.predictor == "endpoint" and policy.task == "text_classification"
-    if policy.explain.max_cost is not None and not unspent:
-        yield "explain.max_cost"

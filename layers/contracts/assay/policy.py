@@ -280,6 +280,8 @@ class Explain(Record):
     context: float = Field(1.0, ge=0, le=1)
     iou_threshold: float = Field(0.5, ge=0, le=1)
     max_cost: Annotated[str, Field(pattern=r"^\d+(\.\d+)? USD$")] | None = None
+    """What the explanation's jobs may cost, `5 USD`, by the prices that `assay prices` has read: it bounds their time,
+    and samples that it is too short for are left out. Disks, transfers and an endpoint are not counted."""
     instance_type: InstanceTypes | None = None
 
     @field_validator("baseline", mode="before")
