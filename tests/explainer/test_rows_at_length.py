@@ -236,6 +236,7 @@ def test_what_another_job_knew_is_not_taken(rows: Any, give_model: Any, monkeypa
     shutil.move(rows.output, rows.root / "processing/input/resume")
     monkeypatch.undo()
     monkeypatch.setattr("explainer.shapley.explain.BATCH", 64)
+    monkeypatch.setattr("explainer.shapley.explain.BLOCK", 8)
     give_model(curved, FEATURES)
     assert rows.run(config(seed=1)) == 0, rows.message
     assert {name: text for name, text in files(rows).items() if "parts" not in name} == undisturbed

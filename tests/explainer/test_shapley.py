@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from explainer.shapley import NORMAL_95, Explanation, default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
 from explainer.shapley.plan import _least_squares
-from explainer.shapley.surrogate import RIDGES, Surrogate, _Ridge
+from explainer.shapley.surrogate import FITTED, RIDGE, Surrogate, _kernels, _points, _Ridge, shapley_of_kernel
 
 Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
 
@@ -162,7 +162,7 @@ def smooth_game(players: int, seed: int = 5) -> tuple[Game, NDArray[np.float64]]
     return game, explain_game(game, players, num_samples=2**players).values
 
 
-@pytest.mark.parametrize("budget", [3 * 12, 5 * 12, 10 * 12, 50 * 12, 2000])
+@pytest.mark.parametrize("budget", [3 * 12, 5 * 12, 10 * 12, 50 * 12])
 def test_95_percent_intervals_hold_about_95_percent_of_the_exact_values(budget: int) -> None:
     covered = []
     for seed in range(5):
@@ -172,6 +172,15 @@ def test_95_percent_intervals_hold_about_95_percent_of_the_exact_values(budget: 
             assert interval is not None
             covered.append((interval[0] <= truth) & (truth <= interval[1]))
     assert 0.90 <= np.mean(covered) <= 0.99
+
+
+def test_where_half_of_all_coalitions_are_known_intervals_are_rather_too_wide() -> None:
+    game, truth = smooth_game(12)
+    found = explain_game(game, 12, num_samples=2000)
+    assert found.interval is not None
+    lower, upper = found.interval
+    assert np.mean((lower <= truth) & (truth <= upper)) >= 0.9
+    assert np.linalg.norm(upper - lower) < 12 * np.linalg.norm(found.values - truth)
 
 
 @pytest.mark.parametrize("budget", [3 * 12, 10 * 12, 25 * 12])
@@ -186,13 +195,22 @@ def test_with_a_surrogate_intervals_hold_as_much(budget: int) -> None:
     assert 0.90 <= np.mean(covered) <= 0.99
 
 
-def test_a_surrogate_makes_estimates_closer() -> None:
+def lopsided_game(players: int, seed: int) -> tuple[Game, NDArray[np.float64]]:
+    """A threshold on a few players, and others that only add: where learning who interacts pays."""
+    rng = np.random.default_rng(seed)
+    few, all_of_them = rng.normal(size=4) * 3, rng.normal(size=(players, 1)) / 10
+    masks = (np.arange(2**players)[:, None] >> np.arange(players) & 1).astype(bool)
+    game = table_game(1 / (1 + np.exp(few.sum() / 2 - masks[:, :4] @ few))[:, None] + masks @ all_of_them)
+    return game, explain_game(game, players, num_samples=2**players).values
+
+
+def test_a_surrogate_that_learns_makes_estimates_closer() -> None:
     def error(surrogate: bool) -> float:
-        games = [smooth_game(12, seed) for seed in range(5)]
+        games = [lopsided_game(12, seed) for seed in range(4)]
         return float(
             np.mean(
                 [
-                    relative_error(explain_game(game, 12, num_samples=600, surrogate=surrogate).values, truth)
+                    relative_error(explain_game(game, 12, num_samples=240, surrogate=surrogate).values, truth)
                     for game, truth in games
                 ]
             )
@@ -212,61 +230,113 @@ def test_efficiency_holds_with_a_surrogate_too(game: tuple[int, int, int], budge
     assert np.abs(explanation.gap).max() < 1e-12
 
 
-def test_the_shapley_values_of_a_surrogate_are_those_of_the_definition() -> None:
+@pytest.mark.parametrize("nodes", [12, 100])
+def test_the_shapley_values_of_a_kernel_are_those_of_the_definition(nodes: int) -> None:
     rng = np.random.default_rng(8)
-    surrogate = Surrogate(draw_pairs(7, 20, rng))
-    known = surrogate._points
-    ridge = _Ridge(rng.uniform(0.1, 0.8, 7), rng.normal(size=(21, 2)), np.zeros((21, 2)), 0.0)
+    points = _points(draw_pairs(7, 20, rng))
+    strength = rng.uniform(0.1, 0.8, 7)
 
     def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
-        kernel = (1 + ridge.strength * known * np.where(masks, 1, -1)[:, None]).prod(axis=2)
-        return np.asarray(kernel @ ridge.weights)
+        return np.asarray((1 + strength * points * np.where(masks, 1, -1)[:, None]).prod(axis=2))
 
-    np.testing.assert_allclose(surrogate._values(ridge), by_definition(value, 7), atol=1e-9)
-    same = value(known > 0) - value(known < 0)
-    np.testing.assert_allclose(surrogate._predict(ridge), same / 2, atol=1e-9)
+    np.testing.assert_allclose(shapley_of_kernel(points, strength, nodes), by_definition(value, 7), atol=1e-9)
+    same, opposite = _kernels(points, points, strength)
+    np.testing.assert_allclose(same, value(points > 0), atol=1e-9)
+    np.testing.assert_allclose(opposite, value(points < 0), atol=1e-9)
+
+
+def test_few_nodes_of_quadrature_are_exact_for_the_strengths_that_are_shared() -> None:
+    points = _points(draw_pairs(80, 50, np.random.default_rng(0)))
+    strength = np.full(80, 1.5 / 80)
+    np.testing.assert_allclose(
+        shapley_of_kernel(points, strength, 12), shapley_of_kernel(points, strength, 80), rtol=1e-11
+    )
+
+
+def fit_without(ridge: _Ridge, known: NDArray[np.float64], left_out: int) -> float:
+    """What the ridge regression says of a point that it has not seen: solved anew, the linear part unpenalised."""
+    same, opposite = ridge.kernels
+    kernel, n = (same - opposite) / 2, ridge.points.shape[1]
+    basis = np.linalg.qr(ridge.points, mode="complete")[0][:, n:]
+    penalty = RIDGE * np.trace(basis.T @ kernel @ basis) / basis.shape[1]
+    others = np.delete(np.arange(len(kernel)), left_out)
+    points = ridge.points[others]
+    system = np.block(
+        [[kernel[np.ix_(others, others)] + penalty * np.eye(len(others)), points], [points.T, np.zeros((n, n))]]
+    )
+    solution = np.linalg.solve(system, np.append(known[others], np.zeros(n)))
+    return float(np.append(kernel[left_out, others], ridge.points[left_out]) @ solution)
 
 
 def test_the_surprise_at_a_pair_is_what_a_fit_without_it_misses() -> None:
     game, _ = smooth_game(8)
     plan = make_plan(8, 80)
-    odd, total = plan.odd(game(plan.coalitions)), np.ones(1)
-    strength = np.full(8, 0.2)
-    whole = Surrogate(plan.masks)
-    ridge = whole._ridge(strength, whole._nonlinear.T @ np.append(odd, total[None] / 2, axis=0), np.array([True]))
-    # Solve the same problem without the pair: the kernel with the ridge on its diagonal, the linear part unpenalised.
-    same, opposite = whole._kernels(strength)
-    kernel = (same - opposite) / 2
-    left_out, others = 5, np.delete(np.arange(len(kernel)), 5)
-    curved = whole._nonlinear.T @ kernel @ whole._nonlinear
-    size = np.trace(curved) / len(curved)
+    assert plan.errors is not None
+    odd, total = plan.odd(game(plan.coalitions)), np.array([0.3])
     known = np.append(odd, total[None] / 2, axis=0)[:, 0]
-    points = whole._points
-    misses = []
-    for penalty in RIDGES * size:
-        system = np.block(
-            [
-                [kernel[np.ix_(others, others)] + penalty * np.eye(len(others)), points[others]],
-                [points[others].T, np.zeros((8, 8))],
-            ]
-        )
-        solution = np.linalg.solve(system, np.append(known[others], np.zeros(8)))
-        misses.append(known[left_out] - np.append(kernel[left_out, others], points[left_out]) @ solution)
-    assert np.abs(np.array(misses) - ridge.surprise[left_out, 0]).min() < 1e-9
+    shared = _Ridge(_points(plan.masks), np.full(8, 1.5 / 8))
+    found = plan.errors.surprise.values(odd, total)[:, 0]
+    for pair in (0, 5, 39):
+        assert found[pair] == pytest.approx(known[pair] - fit_without(shared, known, pair), abs=1e-9)
+    learned = Surrogate(plan.masks).learned(odd, total)
+    assert learned is not None and abs(learned.surprise[:, 0] - found).max() > 1e-6
+
+
+def test_the_surrogate_s_values_and_the_regression_s_of_the_rest_are_one_product() -> None:
+    game, _ = smooth_game(12)
+    plan = make_plan(12, 300)
+    assert plan.errors is not None
+    odd, total = plan.odd(game(plan.coalitions)), np.array([0.3])
+    ridge = _Ridge(_points(plan.masks), np.full(12, 1.5 / 12))
+    weights = ridge.inverse @ np.append(odd, total[None] / 2, axis=0)
+    np.testing.assert_allclose(weights.T @ ridge.points, 0, atol=1e-9)  # nothing that is linear
+    same, opposite = ridge.kernels
+    predicted = (same - opposite) @ weights / 2
+    rest = plan.errors.regression.values(odd - predicted[:-1], total - 2 * predicted[-1])
+    expected = shapley_of_kernel(ridge.points, ridge.strength, 12) @ weights + rest
+    values, _ = plan.attribute(odd, total)
+    np.testing.assert_allclose(values, expected, atol=1e-12)
+
+
+def test_what_the_surrogate_foresees_makes_estimates_closer_than_the_regression_alone() -> None:
+    errors = []
+    for budget in (5 * 12, 20 * 12, 2 * FITTED + 600):  # of the last the surrogate sees every second pair
+        for seed in range(6):
+            game, truth = smooth_game(12, seed)
+            plan = make_plan(12, budget, seed)
+            everybody = np.ones((1, 12), dtype=bool)
+            odd, total = plan.odd(game(plan.coalitions)), (game(everybody) - game(~everybody))[0]
+            assert plan.errors is not None
+            regression = relative_error(plan.errors.regression.values(odd, total), truth)
+            errors.append((relative_error(plan.attribute(odd, total)[0], truth), regression))
+    ratios = np.exp(np.diff(np.log(np.array(errors).reshape(3, 6, 2)).mean(axis=1), axis=1))
+    assert (1 / ratios[:, 0] < [0.95, 0.8, 0.5]).all(), 1 / ratios
 
 
 def test_strengths_learned_from_a_part_of_the_pairs_serve_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    game, truth = smooth_game(12)
+    game, truth = lopsided_game(12, 0)
 
-    def error() -> float:
-        return relative_error(explain_game(game, 12, num_samples=600, surrogate=True).values, truth)
+    def error(surrogate: bool = True) -> float:
+        return relative_error(explain_game(game, 12, num_samples=600, surrogate=surrogate).values, truth)
 
-    regression = relative_error(explain_game(game, 12, num_samples=600).values, truth)
     whole = error()
     monkeypatch.setattr("explainer.shapley.surrogate.LEARNING", 100)
     part = error()
     assert part != whole
-    assert max(part, whole) < regression
+    assert max(part, whole) < error(surrogate=False)
+
+
+@pytest.mark.parametrize("surrogate", [False, True])
+def test_every_output_of_a_model_is_in_its_own_units(surrogate: bool) -> None:
+    game, _ = smooth_game(12)
+
+    def value(masks: NDArray[np.bool_]) -> NDArray[np.float64]:
+        return np.concatenate([game(masks), 1e6 * game(masks)], axis=1)
+
+    found = explain_game(value, 12, num_samples=100, surrogate=surrogate)
+    assert found.standard_errors is not None
+    for each in (found.values, found.standard_errors):
+        np.testing.assert_allclose(each[:, 1], 1e6 * each[:, 0], rtol=1e-6)
 
 
 def test_a_game_that_is_linear_needs_no_surrogate() -> None:
@@ -326,8 +396,7 @@ def test_on_a_small_budget_chains_beat_drawn_coalitions() -> None:
     for seed in range(30):
         masks = draw_pairs(12, 12, np.random.default_rng(seed))
         weights = weights_of(masks)
-        operator, share = _least_squares(masks, weights)
-        drawn = operator @ (game(masks) - game(~masks)) / 2 + np.outer(share, total)
+        drawn = _least_squares(masks, weights).values((game(masks) - game(~masks)) / 2, total)
         chained = explain_game(game, 12, num_samples=24, seed=seed).values
         errors.append((relative_error(chained, truth), relative_error(drawn, truth)))
     chains, draws = np.mean(errors, axis=0)
@@ -594,11 +663,11 @@ def test_a_game_is_asked_about_only_until_its_intervals_are_small_enough() -> No
     whole = explain_game(value, 14, num_samples=8000, seed=3)
     assert len(asked) == 1
     asked.clear()
-    loose = explain_game(value, 14, num_samples=8000, seed=3, tolerance=0.15)
-    assert 1 < len(asked) and loose.coalitions < whole.coalitions == 8000
+    loose = explain_game(value, 14, num_samples=8000, seed=3, tolerance=0.25)
+    assert len(asked) > 1 and loose.coalitions < whole.coalitions == 8000
     assert sum(map(len, asked)) == loose.calls == loose.coalitions + 2
     seen = {mask.tobytes() for masks in asked for mask in masks}
     assert len(seen) == loose.calls  # nothing is asked twice
-    assert loose.interval is not None and NORMAL_95 * loose.standard_errors.max() <= 0.15  # type: ignore[union-attr]
+    assert loose.interval is not None and NORMAL_95 * loose.standard_errors.max() <= 0.25  # type: ignore[union-attr]
     np.testing.assert_allclose(loose.gap, 0, atol=1e-12)
     assert explain_game(value, 14, num_samples=8000, seed=3, tolerance=1e-9).coalitions == 8000

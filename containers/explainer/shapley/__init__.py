@@ -30,8 +30,8 @@ How the estimate is made, and where each step comes from (docs/mathematics.md ha
 9. One solve gives a matrix that serves all rows and all outputs, and another one their standard errors (White 1980).
 """
 
-from explainer.shapley.explain import NORMAL_95, Explanation, Predict, RowExplainer, explain_game, explain_rows, logit
-from explainer.shapley.plan import Plan, default_samples, make_plan
+from explainer.shapley.explain import Explanation, Predict, RowExplainer, explain_game, explain_rows, logit
+from explainer.shapley.plan import NORMAL_95, Plan, default_samples, make_plan
 
 __all__ = [
     "NORMAL_95",

@@ -11,20 +11,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.shapley.coalitions import Masks
-from explainer.shapley.plan import Array, Plan, default_samples, make_plan, make_plans
+from explainer.shapley.plan import NORMAL_95, Array, Plan, default_samples, make_plan, make_plans
 
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """(inputs, …) → (inputs, outputs)"""
 Link = Callable[[Array], Array]
 
-NORMAL_95 = 1.959964
-"""Standard deviations on either side of a normal distribution's mean that hold 95 % of it."""
 BATCH = 4096
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
 """The most that they may take, however wide they are."""
 BLOCK = 16
 """Calls of the model that the rows explained together fill: the last of them is as a rule half empty."""
+TOGETHER = 2**19
+"""Odd differences of the rows that are attributed in one product: 4 MB."""
+LARGE = 31 * 2**20
+"""Bytes: just under the largest block that glibc's malloc learns from."""
 
 
 @dataclass(frozen=True)
@@ -93,22 +95,24 @@ def explain_game(
         seed: same seed, same values.
         surrogate: as of `RowExplainer`.
         tolerance: ask no more once all 95 % intervals reach at most so far to either side.
+
+    Raises:
+        ValueError: scores are not one row for each coalition, or one is not finite.
     """
     budget = default_samples(players) if num_samples is None else num_samples
-    plans = make_plans(players, budget, seed) if tolerance is not None else (make_plan(players, budget, seed),)
+    first, *others = _steps(players, budget, seed, tolerance)
     ends = np.array([[False] * players, [True] * players]).reshape(2, players)
-    scores = _scores(value(np.concatenate([ends, plans[0].coalitions])), 2 + 2 * len(plans[0].masks))
-    base, prediction, odd = scores[0], scores[1], plans[0].odd(scores[2:])
-    for step, plan in enumerate(plans):
-        if step:
-            more = plan.masks[len(odd) :]
-            scores = _scores(value(np.concatenate([more, ~more])), 2 * len(more))
-            odd = np.concatenate([odd, (scores[: len(more)] - scores[len(more) :]) / 2])
-        values, errors = plan.attribute(odd, prediction - base, surrogate=surrogate)
-        if tolerance is not None and errors is not None and NORMAL_95 * errors.max(initial=0.0) <= tolerance:
+    scores = _scores(value(np.concatenate([ends, first.coalitions])), 2 + len(first.coalitions))
+    base, prediction, odd = scores[0], scores[1], first.plan.odd(scores[2:])
+    values, errors = first.plan.attribute(odd, prediction - base, learn=surrogate)
+    plan = first.plan
+    for step in others:
+        if _small(errors, tolerance):
             break
-    coalitions = 2 * len(plan.masks)
-    return Explanation(values, prediction, base, plan.exact, coalitions, 2 + coalitions, errors)
+        plan = step.plan
+        odd = np.concatenate([odd, plan.odd(_scores(value(step.coalitions), len(step.coalitions)))])
+        values, errors = plan.attribute(odd, prediction - base, learn=surrogate)
+    return Explanation(values, prediction, base, plan.exact, 2 * len(odd), 2 + 2 * len(odd), errors)
 
 
 def explain_rows(predict: Predict, rows: NDArray[Any], baseline: NDArray[Any], **options: Any) -> Iterator[Explanation]:
@@ -176,7 +180,10 @@ class RowExplainer:
         self._batch = batch or max(1, min(BATCH, BATCH_BYTES // max(baseline[0].nbytes, 1)))
         # of a single feature no coalition is asked about
         self._calls_a_row = max(1, min(self._budget, 2 ** min(explained, 62)) * len(baseline))
-        self._plans: dict[int, tuple[Plan, ...]] = {}
+        self._steps: dict[int, tuple[_Step, ...]] = {}
+        # Once a block this large has come and gone, unused, glibc keeps what is freed. Before, it gives the memory of
+        # each call back to the system, and page faults of the next one took more time than a fast model itself.
+        np.empty(LARGE, dtype=np.uint8)
 
     @cached_property
     def block(self) -> int:
@@ -208,9 +215,30 @@ class RowExplainer:
             questions = [game.questions(self._batch) for game in asked]
             scores = _in_batches(self._predict, (piece for pieces in questions for piece in pieces), self._batch)
             for game, pieces in zip(asked, questions, strict=True):
-                game.answer([_means(piece, next(scores)) for piece in pieces], self._link, surrogate=self._surrogate)
+                game.answer([_means(piece, next(scores)) for piece in pieces], self._link)
+            self._attribute(asked)
             asked = [game for game in asked if not game.is_done(self._tolerance)]
         return [game.explanation for game in games]
+
+    def _attribute(self, games: Sequence[_RowGame]) -> None:
+        """Explain the games by all that is known now, those that were asked about the same coalitions together."""
+        alike: dict[int, list[_RowGame]] = {}
+        for game in games:
+            alike.setdefault(id(game.plan), []).append(game)
+        for group in alike.values():
+            if self._surrogate:
+                for game in group:
+                    game.conclude(*game.plan.attribute(game.odd, game.total, learn=True))
+                continue
+            outputs = len(self.base)
+            step = max(1, TOGETHER // max(group[0].odd.size, 1))
+            for part in (group[start : start + step] for start in range(0, len(group), step)):
+                odd = np.concatenate([game.odd for game in part], axis=1)
+                total = np.concatenate([game.total for game in part])
+                values, errors = part[0].plan.attribute(odd, total)
+                for place, game in enumerate(part):
+                    own = slice(place * outputs, (place + 1) * outputs)
+                    game.conclude(values[:, own], None if errors is None else errors[:, own])
 
     def _game(self, row: NDArray[Any]) -> _RowGame:
         baseline, base = self._baseline.astype(row.dtype, copy=False), None
@@ -224,10 +252,43 @@ class RowExplainer:
         ):  # in both is no difference either, although NaN does not equal itself
             differs &= ~(_missing(row) & _missing(baseline))
         players = np.flatnonzero(differs.any(axis=0))
-        if len(players) not in self._plans:
-            arguments = len(players), self._budget, self._seed
-            self._plans[len(players)] = (make_plan(*arguments),) if self._tolerance is None else make_plans(*arguments)
-        return _RowGame(row, baseline, base, differs[:, players], players, self._plans[len(players)])
+        if len(players) not in self._steps:
+            arguments = len(players), self._budget, self._seed, self._tolerance
+            self._steps[len(players)] = _steps(*arguments)
+        return _RowGame(row, baseline, base, differs[:, players], players, self._steps[len(players)])
+
+
+class _Step:
+    """A plan, and the coalitions of it that the plan before did not ask about."""
+
+    def __init__(self, plan: Plan, before: Plan | None) -> None:
+        self.plan = plan
+        new = plan.masks if before is None else plan.masks[len(before.masks) :]
+        self.coalitions = np.concatenate([new, ~new])
+        self._last: tuple[tuple[bytes, int, np.dtype[Any]], NDArray[Any]] | None = None
+
+    def present(self, players: NDArray[np.intp], row: NDArray[Any]) -> NDArray[Any]:
+        """(coalitions, features): where they have the row's values, as `_mask` gives it; the last one is kept."""
+        key = players.tobytes(), len(row), row.dtype
+        if self._last is None or self._last[0] != key:
+            masks = self.coalitions
+            if len(players) < len(row):
+                masks = np.zeros((len(self.coalitions), len(row)), dtype=np.bool_)
+                masks[:, players] = self.coalitions
+            self._last = key, _mask(masks, row.dtype)
+        return self._last[1]
+
+
+def _steps(players: int, num_samples: int, seed: int, tolerance: float | None) -> tuple[_Step, ...]:
+    """What is asked at once, or with a tolerance one after another."""
+    arguments = players, num_samples, seed
+    plans = (make_plan(*arguments),) if tolerance is None else make_plans(*arguments)
+    return tuple(map(_Step, plans, (None, *plans)))
+
+
+def _small(errors: Array | None, tolerance: float | None) -> bool:
+    """All 95 % intervals reach at most as far as the tolerance to either side."""
+    return tolerance is not None and errors is not None and NORMAL_95 * errors.max(initial=0.0) <= tolerance
 
 
 class _RowGame:
@@ -240,11 +301,11 @@ class _RowGame:
         base: Array | None,
         differs: NDArray[np.bool_],
         players: NDArray[np.intp],
-        plans: Sequence[Plan],
+        steps: Sequence[_Step],
     ) -> None:
         """`base`: f(baseline), None where it is this row's alone; `differs`: (baseline rows, players) from the row."""
         self._row, self._baseline, self._base = row, baseline, base
-        self._differs, self._players, self._plans = differs, players, plans
+        self._differs, self._players, self._steps = differs, players, steps
         self._steps_done = 0
         self._calls = 0
         self._odd: list[Array] = []
@@ -253,15 +314,10 @@ class _RowGame:
 
     def questions(self, batch: int) -> list[_Piece]:
         """The next step's coalitions, in pieces of about a call's size; before the first, the row and its baseline."""
-        known = len(self._plans[self._steps_done - 1].masks) if self._steps_done else 0
-        plan = self._plans[self._steps_done]
-        coalitions = np.concatenate([plan.masks[known:], ~plan.masks[known:]]) if known else plan.coalitions
-        present = coalitions
-        if len(self._players) < len(self._row):
-            present = np.zeros((len(coalitions), len(self._row)), dtype=np.bool_)
-            present[:, self._players] = coalitions
+        step = self._steps[self._steps_done]
+        present = step.present(self._players, self._row)
         pieces = [] if self._steps_done else self._ends()
-        different = _different(coalitions, self._differs)
+        different = _different(step.coalitions, self._differs)
         if different is None:
             per_piece = -(-batch // len(self._baseline))
             for start in range(0, len(present), per_piece):
@@ -277,11 +333,13 @@ class _RowGame:
 
     def _ends(self) -> list[_Piece]:
         everybody = np.ones((1, len(self._row)), dtype=np.bool_)
-        ends = [_Piece(self._row, self._baseline[:1], everybody, None)]
-        return ends if self._base is not None else [*ends, _Piece(self._row, self._baseline, ~everybody, None)]
+        ends = [_Piece(self._row, self._baseline[:1], _mask(everybody, self._row.dtype), None)]
+        if self._base is None:
+            ends.append(_Piece(self._row, self._baseline, _mask(~everybody, self._row.dtype), None))
+        return ends
 
-    def answer(self, means: list[Array], link: Link, *, surrogate: bool) -> None:
-        """Take the scores of the pieces, and explain the row by all that is known now."""
+    def answer(self, means: list[Array], link: Link) -> None:
+        """Take the scores of the pieces."""
         if self._prediction is None:
             self._prediction = link(means.pop(0)[0])
         if self._base is None:
@@ -294,26 +352,40 @@ class _RowGame:
         values = link(found)
         pairs = len(values) // 2
         self._odd.append((values[:pairs] - values[pairs:]) / 2)
-        plan = self._plans[self._steps_done]
         self._steps_done += 1
-        attributed, errors = plan.attribute(
-            np.concatenate(self._odd), self._prediction - self._base, surrogate=surrogate
-        )
+
+    @property
+    def plan(self) -> Plan:
+        """The one of all coalitions that were asked about so far."""
+        return self._steps[self._steps_done - 1].plan
+
+    @property
+    def odd(self) -> Array:
+        """(pairs, outputs): its odd differences that are known."""
+        return self._odd[0] if len(self._odd) == 1 else np.concatenate(self._odd)
+
+    @property
+    def total(self) -> Array:
+        """(outputs,): what the values add up to."""
+        assert self._prediction is not None and self._base is not None, "answered"
+        return self._prediction - self._base
+
+    def conclude(self, values: Array, errors: Array | None) -> None:
+        """Take the players' values and standard errors, (players, outputs) each."""
+        assert self._prediction is not None and self._base is not None, "answered"
         self.explanation = Explanation(
-            _of_all(self._players, len(self._row), attributed),
+            _of_all(self._players, len(self._row), values),
             self._prediction,
             self._base,
-            plan.exact,
-            coalitions=2 * len(plan.masks),
+            self.plan.exact,
+            coalitions=2 * len(self.plan.masks),
             calls=self._calls,
             standard_errors=None if errors is None else _of_all(self._players, len(self._row), errors),
         )
 
     def is_done(self, tolerance: float | None) -> bool:
         """All is asked, or the intervals are small enough."""
-        errors = self.explanation.standard_errors
-        small = tolerance is not None and errors is not None and NORMAL_95 * errors.max(initial=0.0) <= tolerance
-        return small or self._steps_done == len(self._plans)
+        return _small(self.explanation.standard_errors, tolerance) or self._steps_done == len(self._steps)
 
 
 def _missing(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -366,8 +438,8 @@ class _Piece:
     row: NDArray[Any]
     baseline: NDArray[Any]
     """(baseline rows, features)"""
-    present: Masks
-    """(coalitions, features): where they have the row's values."""
+    present: NDArray[Any]
+    """(coalitions, features): where they have the row's values, as `_mask` gives it."""
     beside: NDArray[np.intp] | None
     """(coalitions,): the one baseline row that each is asked about with; None: all of them."""
 
@@ -380,14 +452,21 @@ class _Piece:
         if self.beside is not None:
             present, baseline = self.present, self.baseline[self.beside]
         out = out.reshape(len(present), *baseline.shape[self.beside is not None :])
-        if out.dtype.kind not in "fiub" or out.dtype.itemsize > 8:
+        if present.dtype == np.bool_:
             out[...] = np.where(present, self.row, baseline)
             return
         # The same on bits: making the rows is the larger part of explaining a fast model, and this takes a third of it.
-        integer = f"i{out.dtype.itemsize}"
-        baseline, bits = baseline.view(integer), out.view(integer)
-        np.bitwise_and(-present.astype(integer), self.row.view(integer) ^ baseline, out=bits)
+        baseline, bits = baseline.view(present.dtype), out.view(present.dtype)
+        np.bitwise_and(present, self.row.view(present.dtype) ^ baseline, out=bits)
         bits ^= baseline
+
+
+def _mask(masks: Masks, kind: np.dtype[Any]) -> NDArray[Any]:
+    """For values of plain numbers all bits or none, as integers of their width; of any others the masks themselves."""
+    if kind.kind not in "fiub" or kind.itemsize > 8:
+        return masks
+    bits: NDArray[Any] = -masks.astype(f"i{kind.itemsize}")
+    return bits
 
 
 def _means(piece: _Piece, scores: Array) -> Array:
