@@ -25,7 +25,7 @@ from assay_aws.run_store import RunStore
 from publish_summary import pictures
 from publish_summary.page import cell, digest, inline, markdown, page
 
-from .conftest import BUCKET, Aws, report
+from .conftest import BUCKET, IMAGES, Aws, report
 from .test_notice import FAILED, NOT_APPLICABLE, OPEN, PASSED, RUN, WARNED, summary
 
 FOLDER_PAGE = f"https://console.aws.amazon.com/s3/buckets/{BUCKET}?prefix=runs%2Fdigits%2F{RUN}%2F"
@@ -250,6 +250,14 @@ def test_the_first_pictures_are_whole_the_others_thumbnails_and_the_rest_is_said
     # whether the page carries it or not, each leads to the whole picture beside it
     linked = re.findall(r'href="(explanation/explanations_shap/\d.jpeg)"', html)
     assert linked == [f"explanation/explanations_shap/{n}.jpeg" for n in range(6)]
+
+
+def test_what_is_left_out_is_said_too_when_all_mistakes_are_new(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pictures, "ROOM", 5)
+    broken = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=heat_maps(aws, 2), broken=True)
+    html = page(full(mistakes=(broken,)), report(explain=IMAGES), STORE)
+    assert html.count("2 more pictures lie in the run") == 1
+    assert html.count("what spoke for the class in its title") == 1
 
 
 def test_of_an_engine_that_writes_no_thumbnails_whole_pictures_are_shown(
