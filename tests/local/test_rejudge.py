@@ -12,6 +12,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from assay.drift import Drift, DriftOf
 from assay.evaluation import DataFacts, EvaluationReport, Metric, ModelFacts
 from assay.events import Upload
 from assay.failure import Failure
@@ -117,6 +118,21 @@ def test_another_policy_decides_otherwise(
     folder = written(tmp_path, files(run()))
     ended, out, _ = rejudge(folder, "--policy", policy_file(tmp_path, gate))
     assert (ended, out.split(":")[0]) == (code, verdict)
+
+
+def test_explanation_drift_is_judged_as_it_was_measured(rejudge: Rejudge, tmp_path: Path) -> None:
+    rows = {"task": "tabular_classification", "data": {"source": "test.csv"}}
+    gate = {"metric": "explanation_rank_correlation", "min": 0.5}
+    content = files(run(policy=read_policy({**rows, "gates": [gate]})))
+    assert rejudge(written(tmp_path, content))[1].startswith("NOT JUDGED: ")
+    of_all = DriftOf(
+        rank_correlation=Metric(value=0.2, low=0.1, high=0.3), top_overlap=Metric(value=1), moved=Metric(value=0.4)
+    )
+    summary = Summary.model_validate_json(content[FOLDER.summary_json])
+    kept = summary.model_copy(update={"drift": Drift(rows=100, features=8, top=4, outputs=(of_all,))})
+    code, out, _ = rejudge(written(tmp_path, {**content, FOLDER.summary_json: kept.to_json()}))
+    assert (code, out.split(":")[0]) == (1, "FAIL")
+    assert "explanation_rank_correlation is 0.2 (0.1 to 0.3), must be at least 0.5" in out
 
 
 def test_for_programs_it_is_json(rejudge: Rejudge, tmp_path: Path) -> None:

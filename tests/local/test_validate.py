@@ -17,7 +17,7 @@ from assay.policy import Policy, read_policy
 from assay_local import cli
 from assay_local.packing import pack
 from assay_local.rehearsed import Rehearsed
-from assay_local.validate import Options, expectations, gate_lines, in_dollars, in_minutes, in_time, spending
+from assay_local.validate import Expected, Options, expectations, gate_lines, in_dollars, in_minutes, in_time, spending
 
 Ran = tuple[int, str, str]
 Assay = Callable[..., Ran]
@@ -195,6 +195,17 @@ def test_what_the_data_can_decide_of_a_gate(gate: dict[str, object], hopeless: b
     [found] = expectations(policy_of(gate), rehearsed())
     assert found.hopeless == hopeless
     assert found.sentence.startswith(sentence)
+
+
+def test_a_gate_on_explanation_drift_waits_for_a_champion_unless_its_class_is_none() -> None:
+    def of(**gate: object) -> Expected:
+        drift = {"metric": "explanation_rank_correlation", "min": 0.5, **gate}
+        rows = read_policy({"task": "tabular_classification", "data": {"source": "test.csv"}, "gates": [drift]})
+        [found] = expectations(rows, rehearsed())
+        return found
+
+    assert of()[1:3] == ("is decided beside the champion's explanation; there is none the first time", False)
+    assert of(**{"class": "eagle"}).hopeless
 
 
 def test_a_class_without_samples_can_never_pass() -> None:
