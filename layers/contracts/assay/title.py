@@ -79,12 +79,11 @@ class Title(Record):
     def passed(self, candidate: Champion, versions: Versions) -> Title:
         """After a run has passed: it is champion if what it judged is newer than what every champion so far did.
 
-        A run that was champion is not made so again: its event came once more, or a person decided otherwise. A
-        person's decision holds until a newer upload passes; the same upload, run again, is none.
+        So a run that was champion, which is not newer than itself, is not made so again: its event came once more, or
+        a person decided otherwise. A person's decision holds until a newer upload passes; the same upload, run again,
+        is none.
         """
         held = [turn.champion for turn in self.turns if turn.champion is not None]
-        if any(champion.run == candidate.run for champion in held):
-            return self
         decided = bool(self.turns) and self.turns[0].cause != "passed"
         for champion in held:
             newer = is_newer_upload(candidate, champion, versions)

@@ -203,6 +203,8 @@ def test_a_run_that_was_promoted_twice_is_demoted_altogether(aws: Aws) -> None:
     promote(uploaded(0))
     demote(uploaded(0))
     assert aws.champion() == uploaded(1)
+    demote(uploaded(1))
+    assert champion_of(BUCKET, "digits") is None  # and not the one that was demoted as it stood there first
     promote(uploaded(0))  # a person may think otherwise again
     assert aws.champion() == uploaded(0)
 
