@@ -6,7 +6,7 @@ ROOT is `/opt/ml` in a processing job, and laid out as SageMaker does it:
 
     processing/input/config/analysis_config.json    what to explain, by Clarify's schema
     processing/input/data/                          CSV files, or JPEG and PNG pictures
-    processing/input/model/model.tar.gz             the model; else `predictor.model_name` is fetched
+    processing/input/model/model.tar.gz             the model; else `predictor` says whom to ask
     processing/input/run/run.json                   the run's policy: how pictures become the model's input
     processing/input/samples/samples.json           if given, the true class of each picture, for the heat maps' titles
     processing/input/resume/                        if given, the output of an attempt that was killed: it goes on
@@ -24,7 +24,7 @@ What it writes:
     assay/thumbnails/shap_<stem>_<label>.webp       the same small, for pages that show many
     explanations_shap/shap_<stem>.json, .npy        their numbers: segments, attributions, predictions, additivity gap
 
-The model runs in the job's own process: no endpoint is made. A mistake in the configuration or the data is found
-before TensorFlow is imported, and said in Clarify's words first. `explainer.shapley` is the mathematics; it needs
-nothing but NumPy and can be used alone.
+The model runs in the job's own process, or answers through an endpoint: `explainer.predictor` decides. A mistake in
+the configuration or the data is found before TensorFlow is imported, and said in Clarify's words first.
+`explainer.shapley` is the mathematics; it needs nothing but NumPy and can be used alone.
 """

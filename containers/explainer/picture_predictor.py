@@ -32,6 +32,7 @@ class ServedPictures:
 
     Attributes:
         first_class: the number of the first class in `label_headers`: an endpoint's classes are places in them.
+        runtime: how it is asked, for people.
         pieces: how much it is asked about in one request: files and detectors one picture, else as much as fits.
     """
 
@@ -40,6 +41,7 @@ class ServedPictures:
     def __init__(self, endpoint: PictureEndpoint, kind: PictureType, request: Request) -> None:
         """`kind`: of file, where neither policy nor configuration says it."""
         self._endpoint, self._kind, self._request = endpoint, kind, request
+        self.runtime = endpoint.runtime
         one = endpoint.of_files or is_detection(request)
         self.pieces = Pieces(1 if one else BODY_LIMIT, BODY_LIMIT - HEADER)
 

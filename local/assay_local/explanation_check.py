@@ -10,11 +10,15 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from assay.errors import BadData
+from assay.evaluation import Tensor
 from assay_local.checked import Checked, Planned
 from explainer import not_yet
 from explainer.analysis_config import IMAGES, ImageConfig, Pdp, Shap
@@ -22,27 +26,29 @@ from explainer.baseline import row_baseline
 from explainer.bias_job import facets_of, outcomes_of, predicted_labels
 from explainer.coding import Columns, coding_of
 from explainer.dependence_job import MOST_CATEGORIES, features_of
+from explainer.image_baseline import image_baseline
+from explainer.images import check_class_ids
 from explainer.passed_over import passed_over
+from explainer.picture_files import PictureFile, find_pictures
+from explainer.picture_predictor import ServedPictures, is_detection, open_picture_predictor
 from explainer.predictor import open_predictor
 from explainer.refused_by_aws import refused_by_aws
 from explainer.request import Request, read_request
 from explainer.rows import explained_features
 from explainer.rows_job import read_rows, rows_model
 from explainer.shapley.plan import default_samples
-from explainer.table import Table, column_name, data_files
+from explainer.table import Table, column_name
 from explainer.text.game import grouped
 from explainer.text.units import segmenter
 from job.folders import Folders
 from job.program import run_program
 from job.progress import Progress
-from model.endpoint import Endpoint
-from model.load import Model
+from model.endpoint import IN_FLIGHT, Endpoint
 
 PROBE_ROWS = 8192
 PROBE_RECORDS = 100
 """Of an endpoint: one request."""
 PROBE_PICTURES = 16
-IMAGE_TYPES = {".jpg", ".jpeg", ".png"}
 
 
 def main(root: Path) -> int:
@@ -156,14 +162,20 @@ def _bias(request: Request, table: Table) -> Iterator[Planned]:
 def pictures(request: Request) -> Checked:
     began = time.monotonic()
     settings = request.shap.image_config or ImageConfig()
-    files = [file for file in data_files(request.dataset) if file.suffix.lower() in IMAGE_TYPES]
+    files = find_pictures(request.dataset, settings.debug)
+    check_class_ids(settings.debug.class_ids, request.config.label_headers or ())
+    image_baseline(request)
     coalitions = coalitions_of(request.shap, settings.num_segments)
     how = f"{len(files):,} pictures × at most {coalitions:,} coalitions of {settings.num_segments} segments"
     planned = Planned(name="shap", how=how, model_calls=len(files) * (coalitions + 2))
-    with request.model() as (model, _):
+    with open_picture_predictor(request, files) as asked:
         begin = time.monotonic() - began
-        each = _picture_seconds(model)
-        who = f"{model.format} by {model.runtime}"
+        if isinstance(asked, ServedPictures):
+            each, who = _request_seconds(asked, request, files), asked.runtime
+        else:
+            model, _ = asked
+            ask = model.answers if is_detection(request) else model.predict
+            each, who = _picture_seconds(ask, model.inputs[0]), f"{model.format} by {model.runtime}"
     return Checked(
         data=f"{len(files):,} pictures", analyses=(planned,), model=who, call_seconds=each, begin_seconds=begin
     )
@@ -173,16 +185,30 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _picture_seconds(model: Model) -> float | None:
+def _picture_seconds(ask: Callable[[NDArray[Any]], object], tensor: Tensor) -> float | None:
     """What a picture takes in a batch; None where the signature leaves its size open."""
-    sizes = [size for size in model.inputs[0].shape[1:] if size is not None]
-    if len(sizes) != len(model.inputs[0].shape) - 1:
+    sizes = [size for size in tensor.shape[1:] if size is not None]
+    if len(sizes) != len(tensor.shape) - 1:
         return None
-    batch = np.zeros((PROBE_PICTURES, *sizes), dtype=model.inputs[0].dtype)
-    model.predict(batch)  # the first answer is the slowest
+    batch = np.zeros((PROBE_PICTURES, *sizes), dtype=tensor.dtype)
+    ask(batch)  # the first answer is the slowest
     began = time.monotonic()
-    model.predict(batch)
+    ask(batch)
     return (time.monotonic() - began) / PROBE_PICTURES
+
+
+def _request_seconds(served: ServedPictures, request: Request, files: Sequence[PictureFile]) -> float | None:
+    """What a picture takes where several requests are in flight; None where the first one cannot be read."""
+    try:
+        pixels = files[0].read()
+    except BadData:
+        return None
+    one = served.preprocessor(*pixels.shape[:2]).prepare(pixels)[None]
+    ask: Callable[[NDArray[Any]], object] = served.find if is_detection(request) else served.predict
+    ask(one)  # the first answer is the slowest
+    began = time.monotonic()
+    ask(one)
+    return (time.monotonic() - began) / IN_FLIGHT
 
 
 if __name__ == "__main__":

@@ -13,11 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from assay_local import cli
 from assay_local.checked import Checked, Planned
 from assay_local.explain import asks_model, failures, planned
+from tests.standin import Answer, Asked, standing_in
 
 HEADERS = ["age", "hours", "sex", "income"]
 ROWS = [[20 + 3 * n, 20 + 7 * n % 30, "xy"[n % 2], int(n > 9)] for n in range(20)]
@@ -368,6 +371,8 @@ def test_failures_are_found_wherever_they_stand() -> None:
     }
     found = [("shap", "no model"), ("pdp", "no grid"), ("pre_training_bias", "no facet")]
     assert list(failures(analysis)) == found
+    curves = [{"feature_name": "age", "feature_values": [1]}, {"feature_name": "job", "error": "no scores"}]
+    assert list(failures({"explanations": {"pdp": curves}})) == [("pdp of job", "no scores")]
 
 
 def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
@@ -379,13 +384,41 @@ def test_the_help_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_pictures_are_explained_through_an_endpoint(assay: Assay, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        Image.new("RGB", (9, 9), (number * 80, 0, 0)).save(tmp_path / f"photos/{number}.png")
+    asked = {
+        "dataset_type": "application/x-image",
+        "methods": {"shap": {"baseline": [[0]], "num_samples": 10, "image_config": {"num_segments": 4}}},
+        "predictor": {"endpoint_name": "light", "content_type": "image/png", "label_headers": ["red"]},
+    }
+
+    def light(asked: Asked) -> Answer:
+        return Answer(json.dumps([float(np.asarray(Image.open(io.BytesIO(asked.content)))[..., 0].mean()) / 255]))
+
+    with standing_in(light) as there:
+        here = ("--dataset", "photos", "--endpoint", f"light={there.url}/invocations")
+        code, said, wrong = assay(asked, *here, "--check", asked=False)
+        assert (code, wrong) == (0, "")
+        assert "3 pictures × at most 10 coalitions of 4 segments; 36 model calls at most" in said
+        assert "endpoint light, image/png" in said
+        assert len(there.asked) == 2
+        assert not (tmp_path / "explanation").exists()
+        code, said, wrong = assay(asked, *here, asked=False)
+        assert (code, wrong) == (0, "")
+        assert "explanation/report.html" in said
+    found = json.loads((tmp_path / "explanation/explanations_shap/shap_2.json").read_text())
+    assert found["prediction"] == [pytest.approx(160 / 255)]
+    assert sum(found["attributions"]["red"]) == pytest.approx(160 / 255)
+
+
 # With an archive
 
 
 @pytest.mark.tensorflow
 def test_an_archive_is_asked_in_the_endpoints_place_and_pictures_are_counted(assay: Assay, tmp_path: Path) -> None:
     import tensorflow as tf
-    from PIL import Image
 
     class Ages(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])  # type: ignore[untyped-decorator]
