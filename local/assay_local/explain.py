@@ -260,9 +260,12 @@ def failures(analysis: Json) -> Iterator[tuple[str, str]]:
         yield "shap", explanations["error"]
     for name in ("pdp", "asymmetric_shapley_value"):
         found = explanations.get(name) or []
-        errors = [one["error"] for one in ([found] if isinstance(found, dict) else found) if "error" in one]
-        if errors:
-            yield name, errors[0]
+        parts = [found] if isinstance(found, dict) else found
+        failed = [one for one in parts if "error" in one]
+        if len(failed) == len(parts) and len({one["error"] for one in failed}) == 1:
+            yield name, failed[0]["error"]
+        else:
+            yield from ((f"{name} of {one['feature_name']}", one["error"]) for one in failed)
     for name in ("pre_training_bias", "post_training_bias"):
         facets = (analysis.get(f"{name}_metrics") or {}).get("facets", {})
         metrics = [metric for values in facets.values() for value in values for metric in value["metrics"]]

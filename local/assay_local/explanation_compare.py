@@ -1,7 +1,9 @@
 """Two output folders of the same configuration, Clarify's and ours: do they say the same?
 
-Two numbers decide: bias metrics agree to 1e-4, and of the ten most important features nine are the same. That is what a
-team that rebuilt Clarify took for equal: global values are estimates, and two runs of one program differ in them.
+What decides: bias metrics agree to 1e-4, and of the ten most important features (of a text: of its ten most important
+pieces) nine are the same. That is what a team that rebuilt Clarify took for equal: global values are estimates, and two
+runs of one program differ in them. Partial dependence is no estimate, and agrees to 1e-4 where it was measured at the
+same values.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from assay_local.console import Console, shown
+from assay_local.dependence_compare import apart
 from assay_local.problem import Problem
 
 Json = dict[str, Any]
@@ -26,6 +29,8 @@ Array = NDArray[np.float64]
 
 SAME, DIFFERENT = 0, 1
 BIAS_TOLERANCE = 1e-4
+DEPENDENCE_TOLERANCE = 1e-4
+"""Of the largest prediction, or of 1."""
 TOP = 10
 OVERLAP = 0.9
 NEGLIGIBLE = 0.01
@@ -79,7 +84,10 @@ def compared(theirs: Path, ours: Path) -> Iterator[Part]:
     there, here = _analysis(theirs), _analysis(ours)
     yield from _bias(there, here)
     yield from _global_values(there, here)
-    yield from _local_values(theirs / "explanations_shap", ours / "explanations_shap")
+    yield from _global_texts(there, here)
+    yield from _dependence(there, here)
+    labels = paired(list(_kernel_shap(there)), list(_kernel_shap(here)))
+    yield from _local_values(theirs / "explanations_shap", ours / "explanations_shap", labels)
 
 
 def _analysis(folder: Path) -> Json:
@@ -170,36 +178,81 @@ def _global_values(theirs: Json, ours: Json) -> Iterator[Part]:
         if there:
             yield Part("top ten features", False, "Shapley values only in theirs")
         return
-    overlaps, correlations, details = [], [], []
-    for label, other in paired(list(there), list(here)):
-        one, two = there[label], here[other]
-        shared = [name for name in one if name in two]
-        first, second = top(one), top(two)
-        overlap = len(set(first) & set(second)) / max(len(first), len(second))
-        overlaps.append(overlap)
-        if overlap < 1:
-            gone = ", ".join(name for name in first if name not in second) or "none"
-            come = ", ".join(name for name in second if name not in first) or "none"
-            details.append(f"{label}: only in theirs {gone}; only in ours {come}")
-        if len(shared) > 1:
-            values = [np.abs([found[name] for name in shared]) for found in (one, two)]
-            correlations.append((rank_correlation(*values), label))
-    if not overlaps:
+    pairs = paired(list(there), list(here))
+    if not pairs:
         yield Part("top ten features", False, f"no label in common: {', '.join(there)} and {', '.join(here)}")
         return
-    text = f"{min(overlaps):.0%} the same, needed {OVERLAP:.0%} (the least of {len(overlaps)} labels)"
-    yield Part("top ten features", min(overlaps) >= OVERLAP, text, details)
+    yield _overlap("top ten features", [(label, there[label], here[other]) for label, other in pairs], "label")
+    correlations = []
+    for label, other in pairs:
+        shared = [name for name in there[label] if name in here[other]]
+        if len(shared) > 1:
+            values = [np.abs([found[name] for name in shared]) for found in (there[label], here[other])]
+            correlations.append((rank_correlation(*values), label))
     if correlations:
         worst, label = min(correlations)
         yield Part("rank of the features", None, f"rank correlation {worst:.3f} (the least: {label})")
 
 
-def _by_label(analysis: Json) -> dict[str, dict[str, float]]:
+def _overlap(title: str, found: Sequence[tuple[str, Mapping[str, float], Mapping[str, float]]], noun: str) -> Part:
+    """The most important ones of theirs and ours: how many are the same.
+
+    Args:
+        title: of the part.
+        found: a name for people, theirs, ours: name → value.
+        noun: what `found` lists.
+    """
+    overlaps, details = [], []
+    for name, one, two in found:
+        first, second = top(one), top(two)
+        overlap = len(set(first) & set(second)) / max(len(first), len(second))
+        overlaps.append(overlap)
+        if overlap < 1:
+            gone = ", ".join(one for one in first if one not in second) or "none"
+            come = ", ".join(one for one in second if one not in first) or "none"
+            details.append(f"{name}: only in theirs {gone}; only in ours {come}")
+    count = f"{len(overlaps)} {noun}{'' if len(overlaps) == 1 else 's'}"
+    text = f"{min(overlaps):.0%} the same, needed {OVERLAP:.0%} (the least of {count})"
+    return Part(title, min(overlaps) >= OVERLAP, text, details)
+
+
+def _global_texts(theirs: Json, ours: Json) -> Iterator[Part]:
+    there, here = _kernel_shap(theirs), _kernel_shap(ours)
+    found = []
+    for label, other in paired(list(there), list(here)):
+        one, two = (side.get("global_top_shap_text") or {} for side in (there[label], here[other]))
+        both = [feature for feature in one if one[feature] and two.get(feature)]
+        found += [(f"{label}, {feature}", one[feature], two[feature]) for feature in both]
+    if found:
+        yield _overlap("top ten texts", found, "label and feature")
+
+
+def _kernel_shap(analysis: Json) -> dict[str, Json]:
     found = (analysis.get("explanations") or {}).get("kernel_shap") or {}
+    return {label: one for label, one in found.items() if isinstance(one, dict)}
+
+
+def _dependence(theirs: Json, ours: Json) -> Iterator[Part]:
+    features = list(apart(theirs, ours))
+    if not features:
+        return
+    known = [(one.difference, one.feature) for one in features if one.difference is not None]
+    details = [f"{one.feature}: {one.why}" for one in features if one.why]
+    details += [f"{name}: {difference:.2g}" for difference, name in known if difference > DEPENDENCE_TOLERANCE]
+    failed = any(one.decides and (one.difference is None or one.difference > DEPENDENCE_TOLERANCE) for one in features)
+    if not known:
+        yield Part("partial dependence", False if failed else None, f"none of {len(features)} can be compared", details)
+        return
+    worst, name = max(known)
+    text = f"{len(known)} features, largest difference {worst:.2g} ({name}), allowed {DEPENDENCE_TOLERANCE:g}"
+    yield Part("partial dependence", not failed, text, details)
+
+
+def _by_label(analysis: Json) -> dict[str, dict[str, float]]:
     return {
         label: {name: float(value) for name, value in one["global_shap_values"].items()}
-        for label, one in found.items()
-        if isinstance(one, dict) and one.get("global_shap_values")
+        for label, one in _kernel_shap(analysis).items()
+        if one.get("global_shap_values")
     }
 
 
@@ -234,8 +287,10 @@ def _ranks(values: Array) -> Array:
 # Local values
 
 
-def _local_values(theirs: Path, ours: Path) -> Iterator[Part]:
+def _local_values(theirs: Path, ours: Path, labels: Sequence[tuple[str, str]]) -> Iterator[Part]:
     there, here = local_values(theirs), local_values(ours)
+    if here is not None:
+        here = {(row, as_theirs(column, labels)): value for (row, column), value in here.items()}
     if there is None or here is None:
         return
     shared = [key for key in there if key in here]
@@ -261,6 +316,14 @@ def _local_values(theirs: Path, ours: Path) -> Iterator[Part]:
     missing = len(there) - len(shared)
     only = f"; {missing:,} values only in theirs" if missing else ""
     yield Part("local values", None, f"{len(shared):,} values, root mean square difference {spread:.3g}{only}")
+
+
+def as_theirs(column: str, labels: Sequence[tuple[str, str]]) -> str:
+    """A column `<feature>_<label>` of ours by their name of the label; labels: theirs, ours."""
+    for theirs, ours in labels:
+        if column.endswith(f"_{ours}"):
+            return f"{column.removesuffix(ours)}{theirs}"
+    return column
 
 
 def local_values(folder: Path) -> dict[tuple[str, str], float] | None:

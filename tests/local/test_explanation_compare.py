@@ -139,6 +139,75 @@ def test_local_values_of_texts_are_compared_piece_by_piece(compare: Compare, tmp
     assert "row 0, review[4] bad, label 0: 0.2, ours -0.2" in compare()[1]
 
 
+def test_columns_of_labels_that_are_named_otherwise_are_the_same_columns(compare: Compare, tmp_path: Path) -> None:
+    """Older saved outputs of Clarify have label0 where ours has the label's header."""
+    for name, label, value in (("theirs", "label0", 0.2), ("ours", "income", 0.3)):
+        write(tmp_path / name, VALUES, label=label)
+        (tmp_path / name / "explanations_shap/out.csv").write_text(f"a_{label},b_income_{label}\n{value},1.5\n")
+    assert "2 values, root mean square difference 0.0707" in compare()[1]
+
+
+def curve(name: str, values: list[Any], *predictions: list[float]) -> dict[str, Any]:
+    return {"feature_name": name, "feature_values": values, "model_predictions": list(predictions)}
+
+
+def put(folder: Path, key: str, value: Any) -> None:
+    analysis = json.loads((folder / "analysis.json").read_text())
+    analysis["explanations"][key] = value
+    (folder / "analysis.json").write_text(json.dumps(analysis))
+
+
+THEIR_CURVES = [curve("age", [20.5, 40.123456789, 60], [0.1, 0.2, 0.3]), curve("sex", ["f", "m"], [0.4, 0.5])]
+
+
+@pytest.mark.parametrize(
+    ("ours", "code", "says"),
+    [
+        (
+            [curve("sex", ["m", "f"], [0.5, 0.40005]), curve("age", [20.5, 40.1234568, 60.0], [0.1, 0.2, 0.3])],
+            0,
+            "✓ partial dependence     2 features, largest difference 5e-05 (sex), allowed 0.0001",
+        ),
+        (
+            [curve("age", [20.5, 40.123456789, 60], [0.1, 0.2002, 0.3]), curve("sex", ["f"], [0.4])],
+            1,
+            "sex: at 1 of 2 values\n    age: 0.0002",
+        ),
+        ([{"feature_name": "age", "error": "no scores"}], 1, "age: ours has none: no scores\n    sex: only in theirs"),
+        (
+            [curve("age", [1, 2], [0, 1])],
+            0,
+            "· partial dependence     none of 2 can be compared\n    age: measured at other",
+        ),
+        ([curve("age", [20.5], [0.1], [0.9]), THEIR_CURVES[1]], 1, "age: 1 label in theirs, 2 labels in ours"),
+    ],
+)
+def test_curves_are_compared_where_they_were_measured_at_the_same_values(
+    compare: Compare, tmp_path: Path, ours: list[Any], code: int, says: str
+) -> None:
+    write(tmp_path / "theirs", VALUES)
+    put(tmp_path / "theirs", "pdp", THEIR_CURVES)
+    write(tmp_path / "ours", VALUES)
+    put(tmp_path / "ours", "pdp", ours)
+    found, said, _ = compare()
+    assert says in said
+    assert found == code
+
+
+@pytest.mark.parametrize(("other", "code"), [("good", 0), ("awful", 1)])
+def test_texts_alone_are_compared_by_their_ten_most_important_pieces(
+    compare: Compare, tmp_path: Path, other: str, code: int
+) -> None:
+    for name, word in (("theirs", "good"), ("ours", other)):
+        write(tmp_path / name)
+        top = {word: 0.5, "bad": -0.4, "so": 0.01}
+        put(tmp_path / name, "kernel_shap", {"label0": {"global_top_shap_text": {"review": top}}})
+    found, said, _ = compare()
+    assert found == code
+    assert ("label0, review: only in theirs good; only in ours awful" in said) == bool(code)
+    assert "top ten texts" in said
+
+
 def test_names_stand_literally_in_the_page(compare: Compare, tmp_path: Path) -> None:
     write(tmp_path / "theirs", {"<script>": 1.0, "b": 2.0})
     write(tmp_path / "ours", {"c": 1.0, "b": 2.0})
