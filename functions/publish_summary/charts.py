@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from assay.summary import PartialDependence
 from assay.verdict import GateOutcome
@@ -65,75 +66,84 @@ class Scale:
         return 50.0 if self._span <= 0 else 4 + 92 * (value / self._unit - self._low) / self._span
 
 
-@dataclass(frozen=True)
-class Line:
-    label: str
-    path: str
-    """`M0 1L2 3…`"""
+class Curve(NamedTuple):
+    """Of a feature that is a number, in the units of WIDTH and HEIGHT."""
+
+    paths: tuple[str, ...]
+    """`M0 1L2 3…`, one for each label."""
+    columns: tuple[tuple[float, float, float], ...]
+    """The rows' shares: left edge, width, height."""
+    first: float
+    last: float
+    """The feature's values at both ends."""
+
+
+class Category(NamedTuple):
+    """Of a feature that is not a number: one of its values."""
+
+    name: str
+    share: float | None
+    """Of the rows."""
+    scores: tuple[float, ...]
+    """One for each label."""
 
 
 @dataclass(frozen=True)
 class DependenceChart:
-    """One feature's partial dependence, in the units of WIDTH and HEIGHT."""
+    """One feature's partial dependence: a curve, or categories."""
 
     feature: str
     error: str | None
-    lines: tuple[Line, ...]
-    lines_left_out: int
-    columns: tuple[tuple[float, float, float], ...]
-    """The rows' shares: left edge, width, height."""
-    lowest: float
-    highest: float
+    labels: tuple[str, ...] = ()
+    labels_left_out: int = 0
+    lowest: float = 0.0
+    highest: float = 0.0
     """Of the scores that are drawn."""
-    first: float | str
-    last: float | str
-    categories: tuple[tuple[str, float | None, tuple[float, ...]], ...]
-    """Of a feature that is not a number: name, share of the rows, the score of each line's label."""
-    categories_left_out: int
-
-    @property
-    def numeric(self) -> bool:
-        return not self.categories
+    curve: Curve | None = None
+    categories: tuple[Category, ...] = ()
+    categories_left_out: int = 0
 
 
 def dependence_chart(found: PartialDependence) -> DependenceChart:
-    """What is drawn: the labels whose score the feature moves most."""
-    values, points = found.values, len(found.values)
-    usable = [curve for curve in found.curves if len(curve.scores) == points and points]
+    """What is drawn: the labels whose score the feature moves most, the values that most rows have."""
+    points = len(found.values)
+    usable = [curve for curve in found.curves if points and len(curve.scores) == points]
+    if found.error or not usable:
+        return DependenceChart(found.feature, error=found.error or "there are no values")
     shown = sorted(usable, key=lambda curve: -moved(curve.scores))[:MOST_LINES]
-    scores = [score for curve in shown for score in curve.scores]
-    numbers = [value for value in values if isinstance(value, float)]
-    numeric = len(numbers) == points
-    across = Scale(numbers)
-    along = Scale(scores)
+    scores = [curve.scores for curve in shown]
     shares = found.shares if len(found.shares) == points else ()
-    by_share = sorted(range(points), key=lambda place: -shares[place]) if shares else list(range(points))
-    kept = sorted(by_share[:MOST_CATEGORIES])
-    xs = [x(across.at(value)) for value in numbers] if numeric else []
+    numbers = [value for value in found.values if isinstance(value, float)]
+    is_number = len(numbers) == points
+    categories = () if is_number else most_frequent(found.values, shares, scores)
     return DependenceChart(
         feature=found.feature,
-        error=found.error or (None if shown else "there are no values"),
-        lines=tuple(
-            Line(curve.label, path(xs, [y(along.at(score)) for score in curve.scores]) if numeric else "")
-            for curve in shown
-        ),
-        lines_left_out=len(usable) - len(shown),
-        columns=columns(xs, shares),
-        lowest=min(scores, default=0.0),
-        highest=max(scores, default=0.0),
-        first=values[0] if values else "",
-        last=values[-1] if values else "",
-        categories=()
-        if numeric
-        else tuple(
-            (
-                str(values[place]),
-                shares[place] if shares else None,
-                tuple(curve.scores[place] for curve in shown),
-            )
-            for place in kept
-        ),
-        categories_left_out=0 if numeric else points - len(kept),
+        error=None,
+        labels=tuple(curve.label for curve in shown),
+        labels_left_out=len(usable) - len(shown),
+        lowest=min(map(min, scores)),
+        highest=max(map(max, scores)),
+        curve=drawn(numbers, shares, scores) if is_number else None,
+        categories=categories,
+        categories_left_out=0 if is_number else points - len(categories),
+    )
+
+
+def drawn(values: Sequence[float], shares: Sequence[float], scores: Sequence[Sequence[float]]) -> Curve:
+    across, along = Scale(values), Scale(score for of_label in scores for score in of_label)
+    xs = [x(across.at(value)) for value in values]
+    paths = tuple(path(xs, [y(along.at(score)) for score in of_label]) for of_label in scores)
+    return Curve(paths, columns(xs, shares), values[0], values[-1])
+
+
+def most_frequent(
+    values: Sequence[float | str], shares: Sequence[float], scores: Sequence[Sequence[float]]
+) -> tuple[Category, ...]:
+    """In their own order."""
+    order = sorted(range(len(values)), key=lambda place: -shares[place]) if shares else range(len(values))
+    return tuple(
+        Category(str(values[place]), shares[place] if shares else None, tuple(of_label[place] for of_label in scores))
+        for place in sorted(order[:MOST_CATEGORIES])
     )
 
 
