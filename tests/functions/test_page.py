@@ -252,6 +252,13 @@ def test_the_first_pictures_are_whole_the_others_thumbnails_and_the_rest_is_said
     assert linked == [f"explanation/explanations_shap/{n}.jpeg" for n in range(6)]
 
 
+def test_why_mistakes_are_not_explained_stands_with_them(aws: Aws) -> None:
+    html = page(full(explanation="failed", explanation_failure="out of <memory>"), report(), STORE)
+    mistakes = html.split('<section id="mistakes">')[1].split("</section>")[0]
+    assert "not explained" in mistakes and "out of &lt;memory&gt;" in mistakes
+    assert "<h2>Mistakes</h2>" in html
+
+
 def test_what_is_left_out_is_said_too_when_all_mistakes_are_new(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "ROOM", 5)
     broken = Mistake(id="a", true="3", predicted="8", reason="mistake", heat_maps=heat_maps(aws, 2), broken=True)
