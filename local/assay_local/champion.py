@@ -77,11 +77,11 @@ def candidate(place: Place, folder: RunFolder) -> Champion | None:
 def objection_to(summary: Summary, champion: Champion | None, *, even_failed: bool) -> str | None:
     """Why a run cannot be champion; None: it can."""
     if summary.verdict == "error":
-        return f"its verdict is error: {summary.headline}"
+        return f"its verdict is error: {printed(summary.headline)}"
     if champion is None:
         return "it left no evaluation/report.json, so nothing could be compared with it"
     if summary.verdict == "fail" and not even_failed:
-        return f"{summary.headline}; --even-failed makes it so all the same"
+        return f"{printed(summary.headline)}; --even-failed makes it so all the same"
     return None
 
 

@@ -46,8 +46,8 @@ def tell_verdict(summary: Summary, console: Console) -> None:
 
     console.prose(f"{summary.verdict.upper()}: {printed(summary.headline)}", f"bold {VERDICT_STYLES[summary.verdict]}")
     if summary.failure is not None:
-        section("Details", [f"  {printed(line)}" for line in summary.failure.details], MOST_FINDINGS, console)
-    section("To mend it", [f"  {line}" for line in summary.to_mend], MOST_FINDINGS, console)
+        section("Details", summary.failure.details, MOST_FINDINGS, console)
+    section("To mend it", summary.to_mend, MOST_FINDINGS, console)
     section("What decided it", list(gate_lines(failing_first(summary.gates))), MOST_GATES, console)
     section("Beside the champion", list(beside_the_champion(summary)), MOST_CHANGES, console)
 
@@ -57,7 +57,7 @@ def section(title: str, lines: Sequence[str], most: int, console: Console) -> No
         return
     console.say(f"\n{title}", "bold")
     for line in lines[:most]:
-        console.prose(line)
+        console.prose(f"  {printed(line)}")
     if len(lines) > most:
         console.say(f"  and {len(lines) - most} more, in the report", "dim")
 

@@ -262,6 +262,14 @@ def test_what_is_not_one_run_gets_a_sentence(shelf: Shelf, text: str, sentence: 
         Runs(place_of(shelf)).find(text)
 
 
+def test_a_model_that_is_named_like_a_run_is_a_model(shelf: Shelf) -> None:
+    name = "abcdefghijklmnopqrst"
+    shelf.add(ran("a", model=name))
+    runs = Runs(place_of(shelf))
+    assert runs.folders() == [RunFolder(name, run_of("a"))]
+    assert runs.find(name).run == run_of("a")
+
+
 def test_without_runs_nothing_is_found(shelf: Shelf) -> None:
     with pytest.raises(Problem, match="no runs yet"):
         Runs(place_of(shelf)).find("latest")

@@ -59,6 +59,19 @@ def test_the_champion_is_said_to_be_it_with_who_and_why(assay: Assay, shelf: She
     assert re.search(r"Champion      this run, since .*: the first one \(promoted by .+\)\n", out)
 
 
+def test_what_a_label_is_called_moves_no_cursor_and_breaks_no_line(assay: Assay, shelf: Shelf) -> None:
+    evil = "wren\x1b[2J\nPASS: all is well\u202e[bold]"
+    change = Change(metric="recall", of=evil, value=0.5, champion=0.9, better=False)
+    findings = (Finding(severity="warning", title=evil, text=evil),)
+    shelf.add(ran("a", changes=(change,), findings=findings, headline=evil, explanation_failure=evil), ran("b"))
+    for command in (("show", "a"), ("compare", "a", "b"), ("promote", "a", "--reason", evil), ("show", "a")):
+        out = assay(*command, *shelf.options)[1]
+        assert "\x1b" not in out
+        assert "\u202e" not in out
+        assert not [line for line in out.splitlines() if line.startswith("PASS: all")]
+    assert "recall of wren[2J PASS: all is well[bold]: 0.9 → 0.5, worse" in assay("show", "a", *shelf.options)[1]
+
+
 def test_what_the_registry_has_of_it_is_said(assay: Assay, shelf: Shelf) -> None:
     package = "arn:aws:sagemaker:eu-west-1:123456789012:model-package/birds/7"
     registration = Registration(group="birds", approval="PendingManualApproval", package=package)
