@@ -52,7 +52,9 @@ def analysis_json(config: AnalysisConfig, found: Results, assay: AssayAnalysis) 
         explanations["pdp"] = _pdp(found)
     if methods.asymmetric_shapley_value is not None:
         explanations["asymmetric_shapley_value"] = {"error": reason("asymmetric_shapley_value")}
-    content: dict[str, Any] = {"version": "1.0", "explanations": explanations}
+    content: dict[str, Any] = {"version": "1.0"}
+    if methods.shap is not None or explanations:
+        content["explanations"] = explanations
     if methods.pre_training_bias is not None:
         before: Sequence[str] | str = methods.pre_training_bias.methods
         names = list(PRE_TRAINING) if before == "all" else before
@@ -61,7 +63,8 @@ def analysis_json(config: AnalysisConfig, found: Results, assay: AssayAnalysis) 
         after: Sequence[str] | str = methods.post_training_bias.methods
         names = [*POST_TRAINING, FLIP_TEST[0]] if after == "all" else after
         content["post_training_bias_metrics"] = _bias(config, found, "post_training_bias", found.after, names)
-    content["assay"] = assay.model_dump(mode="json", exclude_none=True)
+    # sagemaker.model_card reads bias from whatever object stands at the top, and raises where one has no facets
+    content["assay"] = {"facets": {}} | assay.model_dump(mode="json", exclude_none=True)
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -78,7 +81,7 @@ def _kernel_shap(rows: RowsExplained) -> dict[str, Any]:
 def _pdp(found: Results) -> list[dict[str, Any]]:
     if "pdp" in found.failures:
         error = str(found.failures["pdp"])
-        return [{"feature_name": str(name), "error": error} for name in found.dependence_features or [""]]
+        return [NoDependence(str(name), error).to_clarify(()) for name in found.dependence_features or [""]]
     return [one.to_clarify(found.labels) for one in found.dependence]
 
 

@@ -50,8 +50,8 @@ class NoDependence:
     error: str
 
     def to_clarify(self, _labels: Sequence[str]) -> dict[str, Any]:
-        """The reason stands in the place of the arrays."""
-        return {"feature_name": self.name, "error": self.error}
+        """The reason stands in the place of the arrays; readers look at the type first, and pass over this one."""
+        return {"feature_name": self.name, "data_type": "unknown", "error": self.error}
 
 
 def by_importance(features: Sequence[str], importance: NDArray[np.float64]) -> list[str]:

@@ -302,6 +302,7 @@ def test_a_feature_without_dependence_says_so_in_its_place_and_the_others_go_on(
     assert len(age["model_predictions"][0]) == 3
     assert height == {
         "feature_name": "height",
+        "data_type": "unknown",
         "error": "Feature names not found. methods.pdp.features: 'height' is not among age, sex",
     }
     assert sex["feature_values"] == ["f", "m"]
