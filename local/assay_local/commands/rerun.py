@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from assay_local.commands.arguments import RAW, data_and_endpoints, how_to_run, open_in_browser, place_of, where
+from assay_local.problem import Problem
 
 if TYPE_CHECKING:
     from assay_local.commands.arguments import Commands
@@ -43,11 +44,9 @@ def register(commands: Commands) -> None:
         "--request",
         type=request,
         metavar="TEXT",
-        help="what tells this run from others of the archive; the same request is the same run (the time)",
+        help="what tells this run from others of the archive (the time); to a stack the same one is the same run",
     )
-    parser.add_argument(
-        "--policy", type=Path, default=Path("assay.yaml"), metavar="FILE", help="here: what decides (%(default)s)"
-    )
+    parser.add_argument("--policy", type=Path, metavar="FILE", help="on this machine: what decides (assay.yaml)")
     where(parser)
     how_to_run(parser)
     data_and_endpoints(parser)
@@ -60,6 +59,16 @@ def request(text: str) -> str:
     return text.strip()
 
 
+def check_nothing_of_here(options: argparse.Namespace) -> None:
+    """A stack judges by what lies in its bucket: what would be left out silently is refused."""
+    given = [name for name in ("policy", "map", "endpoint", "open") if getattr(options, name)]
+    if given:
+        raise Problem(
+            f"--{given[0]} is for a run on this machine: a stack judges by the policy and the data in its bucket, "
+            "and tells when it is done; assay open shows the report then"
+        )
+
+
 def rerun(options: argparse.Namespace) -> int:
     from assay_local.console import Console
     from assay_local.deployed import Deployed
@@ -69,10 +78,11 @@ def rerun(options: argparse.Namespace) -> int:
     asked = options.request or time_based()
     place = place_of(options)
     if isinstance(place, Deployed):
+        check_nothing_of_here(options)
         return rerun_there(place, options.what, asked, Console())
     assert isinstance(place, Results)
     here = Here(
-        policy=options.policy,
+        policy=options.policy or Path("assay.yaml"),
         engine=options.engine,
         explainer=options.explainer,
         folders=dict(options.map),

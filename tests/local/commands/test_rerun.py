@@ -131,6 +131,17 @@ def test_a_request_that_is_none_is_refused(assay: Assay, request_: str) -> None:
     assert "expected a text of at most 256 characters" in err
 
 
+@pytest.mark.parametrize("option", [("--policy", "x.yaml"), ("--map", "s3://lake/x=."), ("--open",)])
+def test_what_a_stack_would_not_heed_is_refused(
+    assay: Assay, stack: Shelf, requested: Callable[[], list[Json]], option: tuple[str, ...]
+) -> None:
+    put("models/birds/1/model.tar.gz")
+    code, _, err = assay("rerun", "birds", "--stack", "assay", *option)
+    assert code == 2
+    assert f"{option[0]} is for a run on this machine: a stack judges by the policy and the data in its bucket" in err
+    assert requested() == []
+
+
 # On this machine
 
 
