@@ -208,7 +208,9 @@ def _spread(masks: Masks, regression: Linear, fitted: int) -> Array:
     """
     pairs, n = masks.shape
     sizes = pair_sizes(masks)
-    known = np.bincount(sizes, minlength=n // 2 + 1) / [1, *(pairs_of_size(n, size) for size in range(1, n // 2 + 1))]
+    asked = np.bincount(sizes, minlength=n // 2 + 1).tolist()
+    # whole numbers, divided in Python: from some 66 players on there are more pairs than 64 bits count
+    known = np.array([0.0, *(asked[size] / pairs_of_size(n, size) for size in range(1, n // 2 + 1))])
     of_all = pairs / (2 ** (n - 1) - 1)
     freedom = fitted + 1 - n
     z = NORMAL_95
