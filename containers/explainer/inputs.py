@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 class _S3Input(Foreign):
     address: str = Field(alias="S3Uri")
     local_path: str = Field(alias="LocalPath")
+    distribution: str = Field(default="FullyReplicated", alias="S3DataDistributionType")
 
 
 class _Input(Foreign):
