@@ -65,9 +65,13 @@ deploy: build  ## build, then deploy with guidance (needs AWS credentials)
 	$(SAM) deploy --guided
 
 .PHONY: benchmark
-benchmark:  ## measure the explainer's estimator beside its peers (some minutes; ARGS="--adult FOLDER")
+benchmark: dev  ## measure the explainer on rows beside its peers, its goals and verdicts last (minutes; DATA=../shared/data)
 	@$(SETUP) peers
-	.envs/peers/bin/python benchmarks/explainer/estimator.py $(ARGS)
+	@rm -f dist/goals.jsonl && mkdir -p dist
+	.envs/peers/bin/python benchmarks/explainer/estimator.py --adult $(DATA)/adult --goals dist/goals.jsonl $(ARGS)
+	$(BIN)/python benchmarks/explainer/rows.py --adult $(DATA)/adult --goals dist/goals.jsonl
+	-.envs/peers/bin/python benchmarks/explainer/bias.py --adult $(DATA)/adult --goals dist/goals.jsonl
+	@$(BIN)/python benchmarks/explainer/goals.py dist/goals.jsonl
 
 .PHONY: benchmark-rows
 benchmark-rows: dev  ## measure whole jobs on rows, partial dependence, the surrogate (minutes; DATA=../shared/data)

@@ -15,10 +15,12 @@ from typing import Any
 sys.path[:0] = [
     str(Path(__file__).resolve().parents[2] / "containers"),
     str(Path(__file__).resolve().parents[2] / "layers" / "contracts"),
+    str(Path(__file__).resolve().parent),
 ]
 
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from goals import note  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 from smclarify.bias import report as smclarify  # noqa: E402
 
@@ -158,10 +160,12 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adult", type=Path, metavar="FOLDER", help="train.csv and test.csv of UCI Adult")
     parser.add_argument("--random", type=int, default=20, metavar="N", help="random data sets (20)")
+    parser.add_argument("--goals", type=Path, metavar="FILE", help="add what was found, for goals.py")
     arguments = parser.parse_args()
     logging.disable(logging.ERROR)
     warnings.simplefilter("ignore")
     results = [random_data(seed) for seed in range(arguments.random)]
     if arguments.adult:
         results.append(adult(arguments.adult))
+    note(arguments.goals, "data sets on which a bias metric differs in 4 decimals", results.count(False), "–", most=0)
     sys.exit(0 if all(results) else 1)

@@ -26,9 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
 PATH = [str(ROOT / "containers"), str(ROOT / "layers" / "contracts")]
-sys.path[:0] = PATH
+sys.path[:0] = [*PATH, str(Path(__file__).resolve().parent)]
 
 import numpy as np  # noqa: E402
+from goals import note  # noqa: E402
 from numpy.typing import NDArray  # noqa: E402
 
 from explainer.dependence import buckets, partial_dependence  # noqa: E402
@@ -118,7 +119,7 @@ def job(root: Path) -> Cost:
     return Cost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def jobs(adult: Path, archive: Path, repeats: int) -> None:
+def jobs(adult: Path, archive: Path, repeats: int, goals: Path | None) -> None:
     print("Whole jobs on Adult, 14 features")
     cases: list[tuple[int, dict[str, Any]]] = [
         (1000, {"num_clusters": 1}),
@@ -128,6 +129,8 @@ def jobs(adult: Path, archive: Path, repeats: int) -> None:
         (1000, {"num_clusters": 1, "num_samples": 100}),
         (16000, {"num_clusters": 1, "num_samples": 100}),
     ]
+    for_goals = {"num_clusters": 1, "num_samples": 100}
+    memory = {}
     for count, shap in cases:
         costs = []
         for _ in range(repeats if count == 1000 else 1):
@@ -142,6 +145,13 @@ def jobs(adult: Path, archive: Path, repeats: int) -> None:
             f"  {count:6,} rows, {json.dumps(shap):42} {in_words(costs)} {calls:11,} model calls, "
             f"{np.median([cost.memory for cost in costs]):.0f} MB at most"
         )
+        if shap == for_goals:
+            memory[count] = float(np.median([cost.memory for cost in costs]))
+        elif "tolerance" not in shap:
+            title = f"Adult, 1,000 rows, {shap['num_clusters']} baseline row(s): seconds of a whole job"
+            note(goals, title, float(np.median([cost.seconds for cost in costs])), "–", most=20)
+    growth = (memory[16000] - memory[1000]) / memory[1000]
+    note(goals, "Adult, memory with 16 times the rows: more, of all", growth, "–", most=0.25)
 
 
 def network(features: int) -> Predict:
@@ -159,13 +169,15 @@ def network(features: int) -> Predict:
     return predict
 
 
-def dependence(repeats: int, features: int = 30, points: int = 15, count: int = 500) -> None:
+def dependence(repeats: int, goals: Path | None, features: int = 30, points: int = 15, count: int = 500) -> None:
     """Relative to the model's own time for as many rows in calls of 4,096, taken in turns."""
     rows = np.random.default_rng(1).normal(size=(count, features))
     print(f"\nPartial dependence / pure forward passes, {features} features x {points} points x {count} rows")
     for name, predict in (("NumPy", network(features)), ("TensorFlow", in_tensorflow(features))):
         found = dependence_of(predict, rows, points, repeats)
         print(f"  a network in {name:12}" + "  ".join(f"{who} {ratio:5.2f}" for who, ratio in found.items()))
+        peers = ", ".join(f"{who} {ratio:.1f}" for who, ratio in found.items() if who != "Assay")
+        note(goals, f"partial dependence / pure passes, {name}", found["Assay"], peers, most=1.5)
 
 
 def in_tensorflow(features: int) -> Predict:
@@ -261,7 +273,7 @@ def surrogates(adult: Path, archive: Path, count: int = 10) -> None:
                     print(f"  {samples:5} samples, {name:10} {error:9.2e}  {times[0]:7.1f}  {times[1]:7.1f}")
 
 
-def mistakes(repeats: int) -> None:
+def mistakes(repeats: int, goals: Path | None) -> None:
     """Seconds until a mistake in the configuration is told."""
     found = []
     for _ in range(repeats):
@@ -271,6 +283,8 @@ def mistakes(repeats: int) -> None:
             (config / "analysis_config.json").write_text('{"dataset_type": "text/csv", "methods": {"shap": {}}}')
             found.append(job(Path(temporary)))
     print(f"\nA mistake in the configuration is told after {in_words(found)}")
+    seconds = float(np.median([cost.processor for cost in found]))
+    note(goals, "a mistake in the configuration is told, processor seconds", seconds, "–", most=0.5)
 
 
 def in_words(costs: Sequence[Cost]) -> str:
@@ -288,18 +302,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adult", type=Path, default=ROOT.parent / "shared/data/adult")
     parser.add_argument("--repeats", type=int, default=3, help="of each job")
+    parser.add_argument("--goals", type=Path, metavar="FILE", help="add what was found, for goals.py")
     arguments = parser.parse_args()
-    dependence(4 * arguments.repeats)
+    dependence(4 * arguments.repeats, arguments.goals)
     with TemporaryDirectory() as temporary:
         archive = Path(temporary) / "model.tar.gz"
-        mistakes(4 * arguments.repeats)
+        mistakes(4 * arguments.repeats, arguments.goals)
         if not arguments.adult.is_dir():
             raise SystemExit(
                 f"{arguments.adult}: no such folder; the rest needs the Adult data's train.csv and test.csv"
             )
         train(arguments.adult, archive)
         surrogates(arguments.adult, archive)
-        jobs(arguments.adult, archive, arguments.repeats)
+        jobs(arguments.adult, archive, arguments.repeats, arguments.goals)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Callable
 from itertools import combinations
 from math import comb
@@ -13,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import explainer.shapley
 from explainer.shapley import NORMAL_95, Explanation, default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
 from explainer.shapley.plan import _least_squares
@@ -671,3 +673,7 @@ def test_a_game_is_asked_about_only_until_its_intervals_are_small_enough() -> No
     assert loose.interval is not None and NORMAL_95 * loose.standard_errors.max() <= 0.25  # type: ignore[union-attr]
     np.testing.assert_allclose(loose.gap, 0, atol=1e-12)
     assert explain_game(value, 14, num_samples=8000, seed=3, tolerance=1e-9).coalitions == 8000
+
+
+def test_the_example_in_the_documentation_is_true() -> None:
+    assert doctest.testmod(explainer.shapley) == (0, 5)

@@ -1,9 +1,16 @@
 """Shapley values of any `predict(batch) -> scores`, by KernelSHAP. NumPy only; knows no model format and no file.
 
-    for row in explain_rows(predict, rows, baseline, num_samples=500, seed=0):
-        row.values        # (features, outputs): how far each feature moves each output from the baseline's
-        row.interval      # their 95 % intervals: (lower, upper), each (features, outputs)
-        row.gap           # (outputs,): f(x) - f(baseline) - the sum of the values; rounding, about 1e-16
+    >>> import numpy as np
+    >>> from explainer.shapley import explain_rows
+    >>> def predict(batch):  # (inputs, features) -> (inputs, outputs)
+    ...     return (batch[:, 0] * batch[:, 1] + 3 * batch[:, 2])[:, None]
+    >>> rows, baseline = np.array([[1.0, 2.0, 3.0]]), np.zeros((1, 3))
+    >>> for row in explain_rows(predict, rows, baseline, num_samples=500, seed=0):
+    ...     row.values[:, 0].round(6).tolist()  # (features, outputs): how far each moves the score from the baseline's
+    [1.0, 1.0, 9.0]
+
+A row's explanation also has `interval`, the 95 % intervals of the values, (lower, upper), each (features, outputs);
+`gap`, what the values do not add up to, (outputs,), which is rounding; `exact`, `calls` and more.
 
 The game: v(S) is the model's mean score when the features in S have the row's values and the others those of a
 baseline row, averaged over the baseline. `explain_game` takes any other game as a function of coalitions, such as one
@@ -24,10 +31,12 @@ How the estimate is made, and where each step comes from (docs/mathematics.md ha
    however small the budget.
 7. Below three coalitions a player, chains of coalitions that grow by a player at a time tell more (Mitchell et al.
    2022, "Sampling permutations for Shapley value estimation").
-8. With `surrogate=True`, a kernel ridge regression foresees the odd interactions, which are all that matters of them;
-   its values are known, and only what it misses is left to the regression. Slower by far than a fast model, so the
-   caller chooses. See `surrogate`.
+8. A surrogate, a kernel ridge regression whose own Shapley values are known, foresees the odd interactions, which are
+   all that matters of them, and the regression explains what it misses (Witter et al. 2025, "Regression-adjusted
+   Monte Carlo estimators"). Its constants are the same for all games, so all this is linear in the game.
 9. One solve gives a matrix that serves all rows and all outputs, and another one their standard errors (White 1980).
+10. With `surrogate=True` the surrogate learns for each row which features interact: closer, and slower by far than a
+   fast model, so the caller chooses. See `surrogate`.
 """
 
 from explainer.shapley.explain import Explanation, Predict, RowExplainer, explain_game, explain_rows, logit
