@@ -24,7 +24,7 @@ from explainer.picture_files import PictureFile, ResultNames, find_pictures
 from explainer.picture_parts import Done, PictureParts, digest_of, done_with
 from explainer.picture_predictor import ServedPictures, open_picture_predictor
 from explainer.request import Request
-from explainer.samples import read_samples, true_classes
+from explainer.samples import chosen_first, read_samples, true_classes
 from model.endpoint import IN_FLIGHT
 from model.runtime import CORES
 
@@ -92,10 +92,11 @@ def explain_images(request: Request) -> None:
     Those that an attempt before this one had done are not explained again.
     """
     config, settings = request.config, request.shap.image_config or ImageConfig()
-    files = find_pictures(request.dataset, settings.debug)
+    samples = read_samples(request.samples_file)
+    files = chosen_first(find_pictures(request.dataset, settings.debug), samples)
     check_class_ids(settings.debug.class_ids, config.label_headers or ())
     baseline = image_baseline(request)
-    true = true_classes(read_samples(request.samples_file))
+    true = true_classes(samples)
     batch = Batch(files, {file: digest_of(file, true.get(file.path.name)) for file in files}, true)
     parts = PictureParts(request, baseline.digest)
     done = {file: one for file in files if (one := parts.known(file, batch.digests[file])) is not None}

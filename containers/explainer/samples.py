@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from assay.errors import BadData
 from assay.evaluation import ExplainSample, ExplainSamples
+from explainer.picture_files import PictureFile
 
 
 def read_samples(path: Path) -> tuple[ExplainSample, ...]:
@@ -19,6 +21,12 @@ def read_samples(path: Path) -> tuple[ExplainSample, ...]:
 def true_classes(samples: tuple[ExplainSample, ...]) -> dict[str, str]:
     """A picture's file name → its true class."""
     return {PurePosixPath(sample.file).name: sample.true for sample in samples if sample.file and sample.true}
+
+
+def chosen_first(files: Sequence[PictureFile], samples: Sequence[ExplainSample]) -> list[PictureFile]:
+    """Pictures in the order of the samples, the worst mistakes first; those that are none last, in their own order."""
+    order = {PurePosixPath(sample.file).name: place for place, sample in enumerate(samples) if sample.file}
+    return sorted(files, key=lambda file: order.get(file.path.name, len(order)))
 
 
 def why_chosen(samples: tuple[ExplainSample, ...]) -> dict[int, str]:

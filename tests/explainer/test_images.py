@@ -122,6 +122,10 @@ def test_the_heat_map_is_blue_where_the_model_found_the_label_and_pale_elsewhere
     blueness = right[..., 2] - right[..., 0]
     assert blueness[20:140, 20:140].min() > 60
     assert np.abs(blueness[180:300, 180:300]).max() < 25
+    bar = (picture[..., 2] - picture[..., 0])[60 : height - 16, 3 * 16 + 2 * 320 + 7]
+    assert bar[3] > 100  # blue above
+    assert abs(bar[len(bar) // 2]) < 25
+    assert bar[-4] < -100  # red below
 
 
 def test_each_heat_map_has_a_thumbnail_that_a_page_can_carry_by_the_hundred(pictures: Any) -> None:
@@ -276,6 +280,13 @@ def test_a_time_budget_leaves_out_pictures_and_names_them(pictures: Any) -> None
     assert (found["attributions"]["explained"], found["attributions"]["left_out"]) == (1, 3)
     assert found["attributions"]["left_out_rows"] == ["b.png", "c.png", "four.png"]
     assert "time_budget was too short for b.png, c.png, four.png" in (pictures.output / "report.html").read_text()
+    samples = pictures.root / "processing/input/samples"
+    samples.mkdir()
+    sample = {"row": 0, "sample": ["chosen"], "reason": "mistake", "true": "dark"}
+    content = [sample | {"id": name, "file": f"{name}.png"} for name in ("c", "four")]
+    (samples / "samples.json").write_text(json.dumps({"samples": content}))
+    assert pictures.run(asked) == 0
+    assert pictures.analysis["assay"]["attributions"]["left_out_rows"] == ["four.png", "a.png", "b.png"]
     asked["methods"]["shap"]["time_budget"] = 100
     assert pictures.run(asked) == 0
     assert pictures.analysis["assay"]["attributions"]["left_out"] == 0
