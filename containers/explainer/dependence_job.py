@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from assay.errors import BadData
 from explainer.analysis_config import Pdp
 from explainer.coding import Coding
 from explainer.dependence import Dependence, buckets, categories, partial_dependence
@@ -54,6 +57,19 @@ class NoDependence:
         return {"feature_name": self.name, "data_type": "unknown", "error": self.error}
 
 
+def individual_csv(found: Sequence[FeatureDependence | NoDependence], labels: Sequence[str]) -> str:
+    """The first rows' own curves (ICE): a line for each feature, value and row, with the scores of each label."""
+    text = io.StringIO()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write(["feature", "value", "row", *labels])
+    for one in found:
+        if isinstance(one, FeatureDependence):
+            for row, scores in enumerate(one.found.individual.tolist()):
+                for value, of_value in zip(one.values, scores, strict=True):
+                    write([one.name, value, row, *of_value])
+    return text.getvalue()
+
+
 def by_importance(features: Sequence[str], importance: NDArray[np.float64]) -> list[str]:
     """The features by their Shapley values, (features, labels), the most important one first."""
     order = np.argsort(-np.abs(importance).sum(axis=1), kind="stable")
@@ -86,6 +102,7 @@ class Dependences:
         """One feature's, by its name or place.
 
         Raises:
+            BadData: it has no value in any row.
             BadPolicy: there is none of that name or place.
             ValueError: the model's scores are not a finite number for each row.
         """
@@ -96,6 +113,8 @@ class Dependences:
             if name in self._coding.values
             else buckets(self._coded[:, place], self._pdp.grid_resolution)
         )
+        if not len(grid[0]):
+            raise BadData(f"{name} has no value in any row")
         (found,) = partial_dependence(self._predict, self._coded, [place], [grid])
         if not np.isfinite(found.mean).all():
             point = found.grid[~np.isfinite(found.mean).all(axis=1)][0]

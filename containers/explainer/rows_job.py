@@ -27,7 +27,14 @@ from explainer.bias_job import (
     predicted_labels,
 )
 from explainer.coding import Coding, Columns, coding_of, content_of
-from explainer.dependence_job import Dependences, FeatureDependence, NoDependence, by_importance, features_of
+from explainer.dependence_job import (
+    Dependences,
+    FeatureDependence,
+    NoDependence,
+    by_importance,
+    features_of,
+    individual_csv,
+)
 from explainer.outputs import output_columns, output_names
 from explainer.pages import write_report
 from explainer.predictor import (
@@ -338,6 +345,9 @@ def _write(request: Request, table: Table, found: Results) -> None:
         attributions=_summary(found.rows, found.texts),
         bias=_intervals(found.before, found.after),
     )
+    if found.dependence:
+        request.assay_folder.mkdir(exist_ok=True)
+        request.write_text("assay/individual.csv", individual_csv(found.dependence, found.labels))
     request.write_text("analysis.json", analysis_json(config, found, assay))
     report = config.methods.report
     chosen = why_chosen(read_samples(request.samples_file))

@@ -322,3 +322,26 @@ def test_scores_that_are_not_finite_fail_their_feature_alone(people: Any, give_m
         r"the predictions cannot be explained: scores where age is 24\.375 are not finite", age["error"]
     )
     assert "error" not in sex
+
+
+def test_the_first_rows_own_curves_are_beside_clarifys_files(people: Any) -> None:
+    asked = config({"pdp": {"features": ["age", "height", "sex"], "grid_resolution": 3}})
+    assert people.run(asked) == 0, people.message
+    lines = (people.output / "assay/individual.csv").read_text().splitlines()
+    assert lines[0] == "feature,value,row,income"
+    assert len(lines) == 1 + 50 * (3 + 2)
+    middle = people.analysis["explanations"]["pdp"][0]["feature_values"][1]
+    (found,) = [line for line in lines if line.startswith(f"age,{middle},7,")]
+    expected = score({"age": np.array([middle]), "sex": SEX[7:8]})[0, 0]
+    assert float(found.split(",")[3]) == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_feature_without_any_value_has_no_dependence(people: Any, give_model: Any) -> None:
+    give_model(lambda inputs: (inputs["sex"] == "m")[:, None] * 0.5, age="float32", sex="string")
+    rows = [f",{s},{i}" for s, i in zip(SEX, INCOME, strict=True)]
+    (people.data / "people.csv").write_text("\n".join(rows) + "\n")
+    asked = config({"pdp": {"features": ["age", "sex"]}}, column_types={"age": "numeric"})
+    assert people.run(asked) == 0, people.message
+    age, sex = people.analysis["explanations"]["pdp"]
+    assert age == {"feature_name": "age", "data_type": "unknown", "error": "age has no value in any row"}
+    assert sex["model_predictions"] == [[0.0, 0.5]]
