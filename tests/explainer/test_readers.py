@@ -150,3 +150,42 @@ def test_model_cards_of_sagemakers_sdk_read_them(people: Any) -> None:
         "data_distribution - feature=sex",
         "model_predictions - feature=sex, label=Target",
     ]
+
+
+HOSTILE = [
+    "a\nb",
+    "</script><script>alert(1)</script>",
+    '"q",;',
+    "=cmd()",
+    "\u202eevil",
+    "x" * 5000,
+    "\0\x1b[31m",
+    "{{7*7}}",
+]
+
+
+def test_whatever_columns_and_labels_are_called_every_file_is_whole(job: Any, give_model: Any) -> None:
+    width, labels = len(HOSTILE), ["</style><b>", "\n,"]
+    rows = np.arange(3 * width).reshape(3, width)
+    (job.data / "rows.jsonl").write_text("".join(json.dumps({"f": row}) + "\n" for row in rows.tolist()))
+    give_model(lambda batch: np.stack([batch.sum(axis=1), batch[:, 0]], axis=1), width)
+    asked = {
+        "dataset_type": "application/jsonlines",
+        "headers": HOSTILE,
+        "features": "f",
+        "methods": {
+            "shap": {"baseline": [{"f": [0] * width}]},
+            "pdp": {"features": [0, 1, 5], "grid_resolution": 3},
+            "report": {"name": "r", "title": "</title><script>x"},
+        },
+        "predictor": {"model_name": "m", "label_headers": labels},
+    }
+    assert job.run(asked) == 0, job.message
+    local = pd.read_csv(job.output / "explanations_shap/out.csv")
+    assert list(local.columns) == [f"{name}_{label}" for label in labels for name in HOSTILE]
+    np.testing.assert_allclose(local.to_numpy()[:, :width], rows, atol=1e-9)
+    assert list(job.analysis["explanations"]["kernel_shap"]["\n,"]["global_shap_values"]) == HOSTILE
+    assert "<script>alert" not in (job.output / "r.html").read_text()
+    assert "<script>x" not in (job.output / "r.html").read_text()
+    assert json.loads((job.output / "r.ipynb").read_text())["cells"]
+    assert (job.output / "r.pdf").read_bytes().startswith(b"%PDF")
