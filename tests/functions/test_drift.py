@@ -81,6 +81,15 @@ def test_rows_are_told_by_their_content_and_only_representative_ones_count() -> 
     assert (only.rank_correlation.value, only.top_overlap.value, only.moved.value) == (1.0, 1.0, 0.0)
 
 
+def test_a_row_that_comes_twice_is_paired_once() -> None:
+    one = explained(20, 4, 1, noise(1))
+    twice = Explained(
+        LocalValues(one.values.features, one.values.labels, {**one.values.by_id, "again": one.values.by_id["row 3"]}),
+        [*one.samples, sample("again", "content 3")],
+    )
+    assert (drift(twice, one).rows, drift(one, twice).rows) == (20, 20)
+
+
 @pytest.mark.parametrize(
     ("rows", "features", "said"),
     [
@@ -130,6 +139,14 @@ def test_another_training_that_shuffles_what_hardly_matters_does_not_warn() -> N
         assert list(findings_on_drift(found)) == []
 
 
+def test_the_same_ranking_with_other_shares_does_not_warn() -> None:
+    found = drift(
+        explained(100, 5, 1, model([10, 1, 0.5, 0.2, 0.1])), explained(100, 5, 1, model([3, 2, 1.5, 1.2, 0.9]))
+    )
+    assert (found.outputs[0].moved.low or 0) > 0.2, "else this shows nothing"
+    assert list(findings_on_drift(found)) == []
+
+
 def test_a_model_that_decides_for_other_reasons_warns_and_says_how_much() -> None:
     found = drift(
         explained(100, 6, 2, model([3, 2, 1, 0.3, 0.2, 0.1], 1, 0.05)),
@@ -144,6 +161,7 @@ def test_a_model_that_decides_for_other_reasons_warns_and_says_how_much() -> Non
         "from 0.8 on they are alike."
     )
     assert [one.label for one in found.outputs] == [None, "label 0", "label 1"]
+    assert [one.higher_is_better for one in (ranks, found.outputs[0].top_overlap, gone)] == [True, True, False]
     assert found.of("label 1") == found.outputs[2]
     assert found.of("no such") is None
 
