@@ -32,6 +32,15 @@ def passed_over(config: AnalysisConfig) -> Iterator[str]:
         yield from _of_predictor(config.predictor, config)
 
 
+def of_an_endpoint(predictor: Predictor) -> str:
+    """The keys that say how an endpoint is made and asked: a model in this process has no use for them."""
+    keys = (
+        *("instance_type", "initial_instance_count", "endpoint_name_prefix", "target_model", "custom_attributes"),
+        *("content_type", "accept_type", "content_template", "record_template", "label"),
+    )
+    return ", ".join(f"predictor.{key}" for key in keys if getattr(predictor, key) is not None)
+
+
 def _of_shap(shap: Shap) -> Iterator[str]:
     if shap.num_clusters is not None and (shap.baseline is not None or shap.image_config is not None):
         yield "methods.shap.num_clusters: only where there is no baseline the data is clustered for one"

@@ -20,6 +20,7 @@ from assay.problems import problems_of
 from explainer.analysis_config import IMAGES, AnalysisConfig, Predictor
 from explainer.coding import Columns
 from explainer.inputs import SageMakerModel, describe_model, download_archive
+from explainer.passed_over import of_an_endpoint
 from explainer.request import Request
 from explainer.table import Table
 from job.described import described_job
@@ -82,6 +83,7 @@ def who_is_asked(request: Request) -> Iterator[tuple[Model, Path] | Serving]:
         yield _serving(predictor.endpoint_name, request)
     elif predictor.model_name is None or (request.archive.exists() and not by_policy):
         with request.model() as loaded:
+            _log_in_process("the job's archive", predictor)
             yield loaded
     elif by_policy:
         with _shadow(predictor.model_name, "the policy says `predictor: endpoint`", request) as serving:
@@ -90,7 +92,7 @@ def who_is_asked(request: Request) -> Iterator[tuple[Model, Path] | Serving]:
         with TemporaryDirectory(prefix="model-") as temporary:
             why = _why_served(describe_model(predictor.model_name), Path(temporary))
             if not why:
-                logger.info("the SageMaker Model %s is loaded in this process, without endpoint", predictor.model_name)
+                _log_in_process(f"the SageMaker Model {predictor.model_name}", predictor)
                 folder = Path(temporary) / "model"
                 yield load_model(folder).asked_by(request.model_options), folder
                 return
@@ -101,6 +103,12 @@ def who_is_asked(request: Request) -> Iterator[tuple[Model, Path] | Serving]:
 def asks_by_policy(request: Request) -> bool:
     """Whether a policy of ours has the model asked through an endpoint."""
     return request.policy is not None and request.model_options.predictor == "endpoint"
+
+
+def _log_in_process(who: str, predictor: Predictor) -> None:
+    unused = of_an_endpoint(predictor)
+    more = f"; without effect: {unused}" if unused else ""
+    logger.info("%s is loaded in this process, without endpoint%s", who, more)
 
 
 def _why_served(model: SageMakerModel, folder: Path) -> str:

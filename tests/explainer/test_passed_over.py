@@ -116,3 +116,17 @@ def test_the_log_of_the_job_says_it(job: Any, caplog: pytest.LogCaptureFixture) 
     (job.data / "rows.csv").write_text("1,2,0\n3,4,1\n")
     assert job.run(ROWS | {"methods": {"pre_training_bias": {"methods": ["CI"]}}, "facet_headers": ["x"]} | BIAS) == 0
     assert "without effect: facet_headers: there is no facet_dataset_uri" in caplog.text
+
+
+def test_what_says_how_an_endpoint_is_asked_is_named_where_there_is_none(
+    job: Any, give_model: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (job.data / "rows.csv").write_text("1,2,0\n3,4,1\n")
+    give_model(lambda batch: batch[:, :1], 2)
+    predictor = {"model_name": "census", "content_type": "text/csv", "custom_attributes": "a=b"}
+    assert job.run(ROWS | {"methods": {"pdp": {"features": ["age"]}}, "predictor": predictor}) == 0, job.message
+    assert (
+        "the job's archive is loaded in this process, without endpoint; without effect: predictor.custom_attributes, "
+        "predictor.content_type"
+    ) in caplog.text
