@@ -2,7 +2,7 @@
 
 Accuracy: L2 error of all methods on the same games with the same number of model calls, relative to
 `shap.KernelExplainer(l1_reg=False)`. Coverage: how many exact values the 95 % intervals hold. Time: relative to the
-model's own on as many synthetic rows in calls of 4,096, methods in turns, medians; one thread, so that its processor
+model's own on as many synthetic rows in calls of 8,192, methods in turns, medians; one thread, so that its processor
 time, which other work on the machine hardly changes, is what a quiet machine takes. One BLAS thread.
 """
 
@@ -200,7 +200,7 @@ def speed(repeats: int, goals: Path | None, features: int = 30, samples: int = 5
 
     for baselines, count, goal in ((1, 500, 2.0), (50, 50, 1.4)):
         rows, baseline = rng.normal(size=(count, features)), rng.normal(size=(baselines, features))
-        synthetic = rng.normal(size=(4096, features))
+        synthetic = rng.normal(size=(8192, features))
 
         def passes(asked: int, synthetic: Array = synthetic) -> None:
             for start in range(0, asked, len(synthetic)):

@@ -13,11 +13,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 import explainer.shapley
 from explainer.shapley import NORMAL_95, Explanation, default_samples, explain_game, explain_rows, logit, make_plan
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
-from explainer.shapley.plan import _least_squares
+from explainer.shapley.plan import _least_squares, _spread
 from explainer.shapley.surrogate import FITTED, RIDGE, Surrogate, _kernels, _points, _Ridge, shapley_of_kernel
 
 Game = Callable[[NDArray[np.bool_]], NDArray[np.float64]]
@@ -345,6 +346,20 @@ def test_a_game_that_is_linear_needs_no_surrogate() -> None:
     weights = np.arange(12.0)[:, None]
     explanation = explain_game(lambda masks: masks @ weights, 12, num_samples=100, surrogate=True)
     np.testing.assert_allclose(explanation.values, weights, atol=1e-12)
+
+
+def test_errors_are_smaller_the_more_is_known_and_wider_the_fewer_pairs_there_are_to_judge_by() -> None:
+    masks = draw_pairs(12, 100, np.random.default_rng(0))
+    regression = _least_squares(masks, weights_of(masks))
+    sizes = pair_sizes(masks)
+    factor = (_spread(masks, regression, 100) / regression.operator**2)[0]
+    drawn, of_size_3 = np.count_nonzero(sizes == 3), comb(12, 3)
+    student = (stats.t.ppf(0.975, 100 + 1 - 12) / NORMAL_95) ** 2
+    part = student * (1 - 100 / (2**11 - 1))
+    np.testing.assert_allclose(factor[sizes == 1], part / 2, rtol=1e-4)  # all twelve
+    np.testing.assert_allclose(factor[sizes == 3], part * (1 - drawn / of_size_3 / 2), rtol=1e-4)
+    few = _spread(masks, regression, 12 + 4)[0, 0] / _spread(masks, regression, 100)[0, 0]
+    assert np.sqrt(few * student) == pytest.approx(stats.t.ppf(0.975, 5) / NORMAL_95, rel=0.03)
 
 
 def test_standard_errors_are_the_spread_of_the_values_over_seeds() -> None:
