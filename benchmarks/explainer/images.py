@@ -1,10 +1,13 @@
-"""How fast pictures are explained, beside the model's own passes: `python benchmarks/explainer/images.py`.
+"""Explaining pictures, against its goals: `python benchmarks/explainer/images.py`.
 
 The whole job: 12 photos of `../shared/data/clothing` at 224 px, 500 coalitions, 20 segments, a MobileNetV2 (random
-weights), as one command with start, conversion and report. Then one picture's explanation (coalitions, deletion and
-insertion) relative to TensorFlow's function on as many pictures, in batches of 32; and shap's explainers, which
-`.envs/peers` runs, relative to ONNX Runtime's passes of as many pictures. All take turns in every round, since a shared
-machine is not the same twice; a ratio is the median of its rounds' ratios.
+weights), as one command with start, conversion and report; its memory, with four times the photos and coalitions too.
+Then one picture's explanation (coalitions, deletion and insertion) relative to passes of as many synthetic pictures
+through TensorFlow's function alone, in the batches that are the fastest for it. shap's explainers, which `.envs/peers`
+runs, stand relative to ONNX Runtime's passes, and so does ours. At last the error of the values where all are known.
+
+All take turns in every round, since a shared machine is not the same twice; a ratio is the median of its rounds'. The
+ratios of processor time stand beside, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -13,18 +16,19 @@ import argparse
 import csv
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
 ROOT = Path(__file__).resolve().parents[2]
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # read when TensorFlow is imported
@@ -40,15 +44,34 @@ from explainer.faithfulness import curves  # noqa: E402
 from explainer.image_baseline import white_noise  # noqa: E402
 from explainer.masking import Masked, PictureGame, Sampling, superpixels  # noqa: E402
 from explainer.picture_files import read_picture  # noqa: E402
+from model import runtime  # noqa: E402
 from model.load import Model, load_model  # noqa: E402
 from model.preprocessing import ImagePreprocessor  # noqa: E402
 from model.runtime import CORES, fastest  # noqa: E402
 
-CLASSES, COALITIONS = 10, 500
+CLASSES, COALITIONS, PHOTOS = 10, 500, 12
 GAMES = 4
 """Of which all coalitions are asked about."""
+BATCHES = (8, 16, 32, 64)
+"""Of TensorFlow's function alone: the fastest counts."""
 SCALING = "mobilenet_v2"
 PEERS = ROOT / ".envs" / "peers" / "bin" / "python"
+PASSES, LOADED = "TensorFlow's function alone", "the model as it was loaded"
+
+
+class Goal(NamedTuple):
+    """A line of the table at the end."""
+
+    what: str
+    measured: float
+    most: float | None
+    """None: a peer's, to compare."""
+    beside: str = ""
+
+    def __str__(self) -> str:
+        least = "" if self.most is None else f"≤ {self.most:g}"
+        met = "" if self.most is None else "met" if self.measured <= self.most else "NOT MET"
+        return f"{self.what:62}{least:>9}{self.measured:10.3g}  {met:8}{self.beside}"
 
 
 def export(side: int, folder: Path) -> Path:
@@ -63,8 +86,35 @@ def export(side: int, folder: Path) -> Path:
     return folder
 
 
-def whole_job(photos: Sequence[Path], archive: Path, root: Path) -> tuple[float, float, float]:
-    """The bird workshop's run; seconds, processor seconds, peak memory in MB."""
+class Used(NamedTuple):
+    """What a program took."""
+
+    seconds: float
+    processor: float
+    memory: float
+    """At most, MB."""
+
+
+def used(*program: str | Path) -> Used:
+    """Run a Python program of ours to its end."""
+    began = time.perf_counter()
+    started = subprocess.Popen(
+        [sys.executable, *program],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    _, status, found = os.wait4(started.pid, 0)
+    started.returncode = os.waitstatus_to_exitcode(status)
+    if started.returncode:
+        sys.exit(f"{program} failed")
+    return Used(time.perf_counter() - began, found.ru_utime + found.ru_stime, found.ru_maxrss / 1024)
+
+
+def whole_job(
+    photos: Sequence[Path], archive: Path, root: Path, coalitions: int = COALITIONS, segments: int = 20
+) -> Used:
+    """The bird workshop's run."""
     inputs = root / "processing" / "input"
     for name in ("config", "data", "model"):
         (inputs / name).mkdir(parents=True)
@@ -74,29 +124,36 @@ def whole_job(photos: Sequence[Path], archive: Path, root: Path) -> tuple[float,
     for photo in photos:
         shutil.copy(photo, inputs / "data")
     shap = {
-        "num_samples": COALITIONS,
+        "num_samples": coalitions,
         "seed": 0,
-        "image_config": {"model_type": "IMAGE_CLASSIFICATION", "num_segments": 20, "segment_compactness": 5},
+        "image_config": {"model_type": "IMAGE_CLASSIFICATION", "num_segments": segments, "segment_compactness": 5},
     }
     config = {
         "dataset_type": "application/x-image",
-        "methods": {"shap": shap, "report": {"name": "report", "title": "Twelve photos"}},
+        "methods": {"shap": shap, "report": {"name": "report", "title": "Photos"}},
         "predictor": {"model_name": "m", "label_headers": [f"class {n}" for n in range(CLASSES)]},
     }
     (inputs / "config" / "analysis_config.json").write_text(json.dumps(config))
-    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-m", "explainer", str(root)],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(PATHS)},
-        capture_output=True,
-        text=True,
-        check=False,
+    return used("-m", "explainer", root)
+
+
+def job_goals(photos: Sequence[Path], archive: Path, folder: Path, jobs: int) -> Iterator[Goal]:
+    few = photos[:PHOTOS]
+    runs = [whole_job(few, archive, folder / f"job{number}") for number in range(jobs)]
+    seconds, processor = median(run.seconds for run in runs), median(run.processor for run in runs)
+    yield Goal("the bird workshop's run, whole job, seconds", seconds, 45, f"{processor:.1f} s of processor time")
+    asked = (
+        f"import sys; from pathlib import Path; from model.load import load_model; load_model(Path({str(archive)!r}))"
     )
-    seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(done.stderr + (root / "output" / "message").read_text())
-    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return seconds, used, after.ru_maxrss / 1024
+    loaded = used("-c", asked).memory
+    peak = median(run.memory for run in runs)
+    yield Goal("its memory over TensorFlow and the loaded model, MB", peak - loaded, 1024, f"{peak:,.0f} MB at most")
+    more = whole_job(photos, archive, folder / "photos").memory
+    yield Goal(f"the same for {len(photos)} photos", more - loaded, 1024, f"{more:,.0f} MB at most")
+    more = whole_job(few, archive, folder / "coalitions", 4 * COALITIONS, 60).memory
+    yield Goal(
+        f"the same for {4 * COALITIONS} coalitions of 60 segments", more - loaded, 1024, f"{more:,.0f} MB at most"
+    )
 
 
 def picture(photo: Path, preprocessor: ImagePreprocessor, segments: int) -> Masked:
@@ -113,52 +170,69 @@ def of_one_picture(masked: Masked, model: Model, threads: ThreadPoolExecutor) ->
     return game.asked
 
 
-def passes(masked: Masked, model: Model, pictures: int) -> None:
-    """TensorFlow's function alone, on pictures that are there."""
-    batch = masked.pictures(np.random.default_rng(0).random((32, masked.players)) < 0.5)
-    for start in range(0, pictures, len(batch)):
-        model.predict(batch[: pictures - start])
+def passes(made: NDArray[Any], model: Model, batch: int) -> None:
+    """The model's function alone, on pictures that are there."""
+    (name,) = (tensor.name for tensor in model.inputs)
+    for start in range(0, len(made), batch):
+        model.function({name: made[start : start + batch]})
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, float]:
-    began, used = time.perf_counter(), time.process_time()
+def timed(work: Callable[[], Any]) -> NDArray[np.float64]:
+    """Seconds, and seconds of the processor."""
+    began, processor = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - began, time.process_time() - used
+    return np.array([time.perf_counter() - began, time.process_time() - processor])
 
 
-def ratios(side: int, segments: int, photos: Sequence[Path], folder: Path, rounds: int) -> tuple[Masked, Model]:
+def constants_only(model: Model, probe: NDArray[Any]) -> Model:
+    """As without ONNX Runtime."""
+    refused = runtime.NotFaster("not asked for")
+    with mock.patch.object(runtime, "_onnx_session", side_effect=refused):
+        return fastest(model, probe)
+
+
+def ratios(side: int, segments: int, photo: Path, folder: Path, rounds: int) -> Iterator[Goal]:
     model = load_model(export(side, folder / f"{side}"))
     preprocessor = ImagePreprocessor(Preprocessing(scaling=SCALING), model.inputs[0])
-    masked = picture(photos[0], preprocessor, segments)
+    masked = picture(photo, preprocessor, segments)
+    print(f"\n{side} px, {segments} segments asked for, {masked.players} found")
+    probe = masked.pictures(np.eye(8, masked.players, dtype=np.bool_))
+    constant = constants_only(model, probe)
     began = time.perf_counter()
-    faster = fastest(model, masked.pictures(np.eye(8, masked.players, dtype=np.bool_)))
-    converted = time.perf_counter() - began
+    onnx = fastest(model, probe)
+    for faster in (constant, onnx):
+        print(f"{faster.runtime}: {faster.runtime_reason}")
+    print(f"the latter there after {time.perf_counter() - began:.1f} s")
     with ThreadPoolExecutor(CORES) as threads:
         asked = of_one_picture(masked, model, threads)
+        made = masked.pictures(np.random.default_rng(0).random((asked, masked.players)) < 0.5)
+        # three times, as the first compiles; of processor time, which other work changes less
+        alone = [min(timed(partial(passes, made[:64], model, batch))[1] for _ in range(3)) for batch in BATCHES]
+        best = BATCHES[int(np.argmin(alone))]
         contestants: dict[str, Callable[[], Any]] = {
-            "TensorFlow's function alone": lambda: passes(masked, model, asked),
-            "explained, on TensorFlow": lambda: of_one_picture(masked, model, threads),
-            f"explained, on {faster.runtime}": lambda: of_one_picture(masked, faster, threads),
+            PASSES: lambda: passes(made, model, best),
+            "ONNX Runtime's passes": lambda: passes(made, onnx, len(made)),
+            LOADED: lambda: of_one_picture(masked, model, threads),
+            "variables made constants": lambda: of_one_picture(masked, constant, threads),
+            "ONNX Runtime": lambda: of_one_picture(masked, onnx, threads),
         }
-        found: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
-        for _ in range(rounds + 1):
-            for name, work in contestants.items():
-                found[name].append(timed(work))
-    print(
-        f"\n{side} px, {masked.players} segments, {asked} pictures asked about; {faster.runtime} there after "
-        f"{converted:.1f} s ({faster.runtime_reason})"
-    )
+        found = np.array([[timed(work) for work in contestants.values()] for _ in range(rounds + 1)])[1:]
+    print(f"{asked} pictures asked about; {PASSES}: {best} at a time")
     print(f"{'':40}{'seconds':>9}{'ratio':>8}{'processor':>11}{'ratio':>8}")
-    alone = found["TensorFlow's function alone"][1:]
-    for name, times in found.items():
-        wall, used = zip(*times[1:], strict=True)  # the first round compiles
-        by_wall = median(one / other for one, (other, _) in zip(wall, alone, strict=True))
-        by_used = median(one / other for one, (_, other) in zip(used, alone, strict=True))
-        print(f"{name:40}{median(wall):9.2f}{by_wall:8.2f}{median(used):11.2f}{by_used:8.2f}")
-    return masked, model
+    of_passes = dict(zip(contestants, np.median(found / found[:, :1], axis=0), strict=True))
+    for name, (wall, processor) in zip(contestants, np.median(found, axis=0), strict=True):
+        print(f"{name:40}{wall:9.2f}{of_passes[name][0]:8.2f}{processor:11.2f}{of_passes[name][1]:8.2f}")
+    for name, most in (("variables made constants", 0.85), ("ONNX Runtime", 0.7)):
+        wall, processor = of_passes[name]
+        yield Goal(f"{side} px, {name}: time / {PASSES}", wall, most, f"processor time {processor:.2f}")
+    wall, processor = np.median(found[:, 4] / found[:, 1], axis=0)
+    yield Goal(f"{side} px: time / ONNX Runtime's passes", wall, None, f"processor time {processor:.2f}")
+    if PEERS.exists():
+        for name, ratio in peers(masked, model, folder).items():
+            yield Goal(f"{side} px, {name}: time / ONNX Runtime's passes", ratio, None)
 
 
-def peers(masked: Masked, model: Model, folder: Path) -> None:
+def peers(masked: Masked, model: Model, folder: Path) -> dict[str, float]:
     """shap's explainers on the same picture and, in ONNX Runtime, the same model."""
     import tf2onnx
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
@@ -168,14 +242,22 @@ def peers(masked: Masked, model: Model, folder: Path) -> None:
     converted, _ = tf2onnx.convert.from_graph_def(frozen.graph.as_graph_def(), None, *names, opset=18)
     (folder / "model.onnx").write_bytes(converted.SerializeToString())
     np.savez(folder / "picture.npz", picture=masked.inputs, baseline=masked.baseline, segments=masked.segments)
-    subprocess.run([PEERS, Path(__file__).with_name("images_peers.py"), folder], check=True)
+    return by_peers(folder, "times")
+
+
+def by_peers(folder: Path, what: str) -> dict[str, float]:
+    done = subprocess.run(
+        [PEERS, Path(__file__).with_name("images_peers.py"), folder, what], check=True, stdout=subprocess.PIPE
+    )
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
 
 
 def resized(photo: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.fromarray(read_picture(photo)).resize((64, 64)))
 
 
-def accuracy(photos: Sequence[Path], data: Path, folder: Path) -> None:
+def accuracy(photos: Sequence[Path], data: Path, folder: Path) -> Iterator[Goal]:
     """All coalitions of some photos' 16 segments, of a small network that is trained on the others."""
     import keras
 
@@ -202,34 +284,37 @@ def accuracy(photos: Sequence[Path], data: Path, folder: Path) -> None:
             masked = next((one for one in tried if one.players == 16), None)
             if masked is not None and len(games) < GAMES:
                 games.append(masked.scores(model.predict, masks, threads))
-    print(f"\na small network, right on {fitted.history['accuracy'][-1]:.2f} of its training photos")
+    right = f"{len(games)} photos; a network right on {fitted.history['accuracy'][-1]:.2f} of its training photos"
     np.savez(folder / "games.npz", games=np.stack(games))
-    subprocess.run([PEERS, Path(__file__).with_name("images_peers.py"), folder, "games"], check=True)
+    found = by_peers(folder, "errors")
+    yield Goal("L2 error / shap(l1_reg=False), 16 segments, 50n calls", found["50n"], 0.75, right)
+    yield Goal("the same at 10n calls", found["10n"], None)
+    yield Goal("all coalitions asked about: farthest from the definition", found["exact"], 1e-12)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data" / "clothing")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--jobs", type=int, default=3, help="how often the whole job is run")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=3, help="how often the whole job is run; 0: no memory either")
     asked = parser.parse_args()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # its own lines before those of shap's
-    photos = sorted((asked.data / "test").rglob("*.jpg"))[:12]
+    photos = sorted((asked.data / "test").rglob("*.jpg"))[: 4 * PHOTOS]
     if not photos:
         sys.exit(f"no photos in {asked.data}: say where they lie with --data FOLDER")
+    goals: list[Goal] = []
     with TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        archive = export(224, folder / "archive")
-        runs = [whole_job(photos, archive, folder / f"job{number}") for number in range(asked.jobs)]
-        print(f"12 photos of 224 px, {COALITIONS} coalitions, 20 segments, {CORES} cores: the whole job")
-        for seconds, used, memory in runs:
-            print(f"{seconds:8.1f} s, {used:.1f} s of processor time, {memory:,.0f} MB at most")
+        if asked.jobs:
+            goals += job_goals(photos, export(224, folder / "archive"), folder, asked.jobs)
         for side, segments in ((224, 20), (96, 50)) if asked.rounds else ():
-            masked, model = ratios(side, segments, photos, folder, asked.rounds)
-            if PEERS.exists():
-                peers(masked, model, folder)
+            goals += ratios(side, segments, photos[0], folder, asked.rounds)
         if PEERS.exists():
-            accuracy(photos, asked.data, folder)
+            goals += accuracy(photos, asked.data, folder)
+    print(f"\n{PHOTOS} photos, {COALITIONS} coalitions, MobileNetV2, {CORES} cores")
+    print(f"{'':62}{'goal':>9}{'measured':>10}")
+    print(*goals, sep="\n")
+    if not PEERS.exists():
+        print(f"shap's explainers were not measured, there is no {PEERS}")
 
 
 if __name__ == "__main__":

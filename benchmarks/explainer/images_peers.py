@@ -1,4 +1,4 @@
-"""What shap's explainers do with the pictures that `images.py` has laid into a folder; run by `.envs/peers`.
+"""What shap's explainers do with the pictures that `images.py` has laid into a folder, as JSON; run by `.envs/peers`.
 
 Time: relative to ONNX Runtime's passes of as many pictures, in turns. Error: L2 distance from the exact values of a
 game whose every coalition is known, relative to `shap.KernelExplainer(l1_reg=False)` with as many calls.
@@ -6,6 +6,7 @@ game whose every coalition is known, relative to `shap.KernelExplainer(l1_reg=Fa
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -29,7 +30,7 @@ Array = NDArray[Any]
 BATCH, CALLS = 32, 500
 
 
-def times(folder: Path, rounds: int) -> None:
+def times(folder: Path, rounds: int) -> dict[str, float]:
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     given = np.load(folder / "picture.npz")
     picture, baseline, segments = given["picture"], given["baseline"], given["segments"]
@@ -61,7 +62,7 @@ def times(folder: Path, rounds: int) -> None:
         shap.PartitionExplainer(predict, masker)(picture[None], max_evals=CALLS, batch_size=BATCH, silent=True)
 
     peers: dict[str, Callable[[], None]] = {"shap KernelExplainer": kernel, "shap PartitionExplainer": partition}
-    print(f"\n{picture.shape[1]} px, {players} segments, about {CALLS} calls: time / ONNX Runtime's passes of as many")
+    ratios = {}
     for label, work in peers.items():
         found = []
         for _ in range(rounds + 1):
@@ -71,11 +72,15 @@ def times(folder: Path, rounds: int) -> None:
             began = time.perf_counter()
             predict(np.repeat(picture[None], BATCH, axis=0))
             found.append(took / ((time.perf_counter() - began) * pictures / BATCH))
-        print(f"{label:40}{median(found[1:]):8.2f}")
+        ratios[label] = median(found[1:])
+    return ratios
 
 
-def errors(file: Path, seeds: int) -> None:
-    """Of games (2ⁿ, outputs), a row for each coalition by its bits."""
+def errors(file: Path, seeds: int) -> dict[str, float]:
+    """Geometric mean of the errors' ratios by the number of calls, and the largest error with all coalitions.
+
+    The file holds games, (2ⁿ, outputs) each, a row for each coalition by its bits.
+    """
     ours: dict[int, list[float]] = {10: [], 50: []}
     exactly = []
     for game in np.load(file)["games"]:
@@ -99,10 +104,8 @@ def errors(file: Path, seeds: int) -> None:
                 mine.append(np.linalg.norm(found - exact))
                 theirs.append(np.linalg.norm(peer[0] - exact))
             ratios.append(float(np.mean(mine) / np.mean(theirs)))
-    print(f"\nL2 error / shap KernelExplainer, l1_reg=False, of {len(exactly)} photos, {seeds} seeds, geometric mean")
-    for factor, ratios in ours.items():
-        print(f"{factor:3}n calls{np.exp(np.mean(np.log(ratios))):31.2f}")
-    print(f"all coalitions: at most {max(exactly):.1g} from the definition")
+    found = {f"{factor}n": float(np.exp(np.mean(np.log(ratios)))) for factor, ratios in ours.items()}
+    return found | {"exact": float(max(exactly))}
 
 
 def shapley_by_definition(game: Array) -> Array:
@@ -122,7 +125,5 @@ def shapley_by_definition(game: Array) -> Array:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    if "games" in sys.argv[2:]:
-        errors(Path(sys.argv[1]) / "games.npz", seeds=10)
-    else:
-        times(Path(sys.argv[1]), rounds=3)
+    folder = Path(sys.argv[1])
+    print(json.dumps(errors(folder / "games.npz", seeds=10) if sys.argv[2] == "errors" else times(folder, rounds=3)))
