@@ -111,6 +111,14 @@ def test_other_outputs_cannot_be_compared_but_the_only_one_may_have_another_name
     assert drift(two, others).reason == "the champion's outputs have other names"
 
 
+def test_a_model_that_nothing_moves_has_no_ranking() -> None:
+    found = drift(explained(20, 4, 1, noise(1)), explained(20, 4, 1, lambda row, feature, output: 0.0))
+    (only,) = found.outputs
+    assert only.rank_correlation.value is None
+    assert only.rank_correlation.reason == only.moved.reason == "all features weigh the same in one of the models"
+    assert list(findings_on_drift(found)) == []
+
+
 def test_features_that_only_one_has_are_named_and_left_out() -> None:
     ours, champions = explained(20, 5, 1, noise(1)), explained(20, 5, 1, noise(1))
     values = champions.values

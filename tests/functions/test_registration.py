@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from assay.evaluation import Metric
 from assay.outcome import Outcome
@@ -18,7 +19,7 @@ from start_evaluation.handler import start_evaluation
 from start_explanation.handler import start_explanation
 
 from .aws.test_announcing import clock_at
-from .conftest import BUCKET, ENVIRONMENT, Aws, Uploaded, Wire, land, lost_answer, report
+from .conftest import BUCKET, ENVIRONMENT, Aws, Uploaded, Wire, land, lost_answer, refused_with, report
 
 QUALITY = b'{"binary_classification_metrics": {}}'
 ANALYSIS = b'{"version": "1.0"}'
@@ -53,10 +54,7 @@ def judged(aws: Aws, policy: str = REGISTERED, group: str | None = "incomes", **
 
 def versions(group: str = "incomes") -> list[dict[str, Any]]:
     found = clients.sagemaker().list_model_packages(ModelPackageGroupName=group)["ModelPackageSummaryList"]
-    return [
-        dict(clients.sagemaker().describe_model_package(ModelPackageName=one["ModelPackageArn"]))
-        for one in found
-    ]
+    return [dict(clients.sagemaker().describe_model_package(ModelPackageName=one["ModelPackageArn"])) for one in found]
 
 
 def registration(aws: Aws, uploaded: Uploaded) -> Registration:
@@ -224,6 +222,20 @@ def test_a_denied_registration_says_what_to_allow(aws: Aws, wire: Wire) -> None:
         "access denied: sagemaker:CreateModelPackage on group incomes (the stack's ModelPackageGroup): "
         "User is not authorized"
     )
+
+
+def test_while_the_registry_is_away_the_notice_waits_and_nothing_is_lost(
+    aws: Aws, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uploaded = judged(aws)
+    wire.next("CreateModelPackage", *[refused_with(503)] * 6)
+    with pytest.raises(ClientError, match="503"):
+        publish_summary(uploaded.due)
+    assert (aws.mails(), aws.finished(), versions()) == ([], [], [])
+    assert json.loads(aws.get(uploaded.folder.summary_json))["verdict"] == "pass"
+    monkeypatch.setattr(claims, "datetime", clock_at(aws.state(uploaded.folder).claims["registration"].until))
+    publish_summary(uploaded.due)
+    assert (len(aws.mails()), len(versions())) == (1, 1)
 
 
 def test_without_an_image_that_serves_it_nothing_is_registered(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
