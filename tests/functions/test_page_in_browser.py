@@ -17,7 +17,7 @@ from assay.summary import Certainty, FaithfulnessAreas, Mistake, OfChampion, Par
 from assay_aws.run_store import RunStore
 from publish_summary.page import page
 
-from .conftest import IMAGES, report
+from .conftest import ROWS, report
 from .test_notice import FAILED, PASSED, RUN
 from .test_page import EVIL, full
 
@@ -47,6 +47,9 @@ class Folder(RunStore):
         return path.read_bytes() if path.is_file() else None
 
 
+TEXTS = ROWS.model_copy(update={"types": {"age": "text", "hours": "numeric"}})
+
+
 def written(root: Path, name: str) -> Path:
     """A run's folder with a page that has everything; each name that somebody gave is `name`."""
     folder = RunFolder("digits", RUN)
@@ -70,7 +73,7 @@ def written(root: Path, name: str) -> Path:
     tensor = Tensor(name=name, shape=(None, 8, 8), dtype="float32")
     classes = tuple(f"{n} {name}" for n in range(40))
     told = report(
-        explain=IMAGES,
+        explain=TEXTS,
         labels=classes,
         per_class={"recall": {one: Metric(value=n / 40) for n, one in enumerate(classes)}},
         plots=("plots/confusion.svg",),
