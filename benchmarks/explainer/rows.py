@@ -148,8 +148,8 @@ def jobs(adult: Path, archive: Path, repeats: int, goals: Path | None) -> None:
         if shap == for_goals:
             memory[count] = float(np.median([cost.memory for cost in costs]))
         elif "tolerance" not in shap:
-            title = f"Adult, 1,000 rows, {shap['num_clusters']} baseline row(s): seconds of a whole job"
-            note(goals, title, float(np.median([cost.seconds for cost in costs])), "–", most=20)
+            title = f"Adult, 1,000 rows, {shap['num_clusters']} baseline row(s): a whole job, processor seconds"
+            note(goals, title, float(np.median([cost.processor for cost in costs])), "–", most=20)
     growth = (memory[16000] - memory[1000]) / memory[1000]
     note(goals, "Adult, memory with 16 times the rows: more, of all", growth, "–", most=0.25)
 
