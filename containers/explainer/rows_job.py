@@ -403,7 +403,9 @@ def facts(request: Request, table: Table, found: Results) -> tuple[tuple[str, st
     common = (("Rows", f"{len(table):,}"), ("Features", f"{len(table.features):,}"))
     if rows is None:
         return common
-    kind = "clusters of the data" if request.shap.baseline is None else "given rows"
+    one = rows.baseline_rows == 1
+    given = request.shap.baseline is not None
+    kind = f"given row{'' if one else 's'}" if given else f"cluster{'' if one else 's'} of the data"
     if found.texts is not None and request.shap.baseline is None:
         kind = f"{kind}, absent text is dropped" if found.texts.rows.others else "empty text: what is absent is dropped"
     return (

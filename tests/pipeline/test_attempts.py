@@ -16,6 +16,7 @@ from .test_endpoint import ALLOWED, HANDLED, REVIEWS, ROWS, stars
 pytestmark = pytest.mark.pipeline
 
 INTERNAL = "InternalServerError: We encountered an internal error.  Please try again."
+FEW = "explain: {representative: {samples: 6}, chosen: {samples: 2}, num_samples: 40}\n"
 CAPACITY = (
     "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 )
@@ -105,7 +106,7 @@ def test_a_killed_explanation_goes_on_and_ends_as_an_unbroken_one(mortal: Path) 
         app = Application(cloud)
         folders = []
         for model in ("mortal", "whole"):
-            app.put(f"models/{model}/assay.yaml", REVIEWS)
+            app.put(f"models/{model}/assay.yaml", REVIEWS + FEW)
             app.put(f"models/{model}/test.jsonl", "\n".join(map(json.dumps, ROWS)))
             folders.append(app.upload(HANDLED, f"models/{model}/1/model.tar.gz"))
             cloud.drain(timeout=120)
