@@ -267,6 +267,7 @@ def test_it_fits_and_axe_finds_nothing(
 def test_on_paper_nothing_is_cut_off_and_nothing_is_there_to_click(chromium: Any, plain: Path) -> None:
     with Visit(chromium, plain, viewport={"width": 794, "height": 1123}) as visit:
         visit.page.emulate_media(media="print")
+        assert visit.page.evaluate("document.documentElement.scrollWidth") <= 794
         assert not visit.page.locator("nav").is_visible()
         assert not visit.page.locator(".tools").first.is_visible()
         hidden = visit.page.evaluate(
