@@ -104,7 +104,7 @@ def name_of(what: GateOutcome | Change) -> str:
 
 
 def number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
+    return "-" if value is None else f"{value + 0.0:.4g}"  # which makes 0 of -0
 
 
 def count(number: int, noun: str) -> str:

@@ -126,8 +126,9 @@ def full(text: str = "plain", **fields: Any) -> Summary:
 
 
 def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
-    html = page(full(), report(per_class={"recall": {"cat": Metric(value=0.5)}}), STORE)
+    html = page(full(), report(per_class={"recall": {"cat": Metric(value=0.5, low=0.41, high=0.59)}}), STORE)
     elements(html)
+    assert "0.41 to 0.59" in html
     titles = re.findall(r"<h2>(.*?)</h2>", html)
     assert titles == [
         "Gates",
@@ -140,6 +141,7 @@ def test_the_page_has_a_part_for_everything_that_is_known(aws: Aws) -> None:
         "Slices",
         "This run",
     ]
+    assert ">-0<" not in html  # zero means zero
     for part in ("1e+308", "120 s", "-0.8", "▼ worse", "1,297 samples", "within 1e-07"):
         assert part in html
 
