@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from explainer.rows import aggregate
 from explainer.text.parts import RowNumbers, TextParts
 from explainer.text.totals import TopUnits
+from job.progress import Progress
 
 pytest.importorskip("spacy")
 
@@ -460,6 +461,25 @@ def test_units_taken_up_one_by_one_are_aggregated_as_all_at_once(agg_method: str
     first, second = top.first(1, 2)
     assert [first["word"], second["word"]] == pytest.approx(aggregate(values, agg_method).tolist())
     assert (len(first), len(second)) == (1, 1)
+
+
+def test_another_attempt_goes_on_though_it_has_less_time(
+    reviews: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def killed(self: Progress, stage: str, done: int, total: int, unit: str) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("explainer.text.parts.SAVE_SECONDS", 0.0)
+    with monkeypatch.context() as dying:
+        dying.setattr(Progress, "report", killed)
+        with pytest.raises(KeyboardInterrupt):
+            reviews.run(config(shap={"time_budget": 1e9}))
+    caplog.set_level("INFO")
+    assert reviews.run(config()) == 0  # in another order
+    assert "going on" not in caplog.text
+    assert reviews.run(config(shap={"time_budget": 1e8})) == 0
+    assert "going on after 2 rows" in caplog.text
 
 
 def test_a_text_of_5000_words_is_explained_in_runs(job: Any, give_model: Any) -> None:
