@@ -126,6 +126,8 @@ def test_the_page_shows_intervals_and_how_sure_the_ranking_is(rows: Any) -> None
 def test_spearman_by_hand() -> None:
     assert spearman(np.array([1.0, 2.0, 3.0, 4.0]), np.array([10.0, 40.0, 30.0, 50.0])) == pytest.approx(0.8)
     assert spearman(np.array([1.0, 1.0, 2.0]), np.array([1.0, 2.0, 3.0])) == pytest.approx(0.8660254)
+    ties = spearman(np.array([1.0, 1.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert ties == pytest.approx(4.5 / (4.5 * 5) ** 0.5)  # both of the first share the rank 0.5
     assert spearman(np.array([1.0, 1.0]), np.array([1.0, 2.0])) is None
 
 

@@ -301,6 +301,15 @@ def test_the_surrogate_s_values_and_the_regression_s_of_the_rest_are_one_product
     np.testing.assert_allclose(values, expected, atol=1e-12)
 
 
+def test_a_part_of_the_pairs_has_of_each_size_its_share_in_whatever_order_they_are() -> None:
+    masks = draw_pairs(16, 2000, np.random.default_rng(0))
+    some = Surrogate(masks)._evenly(200)
+    counts = [np.bincount(pair_sizes(each), minlength=9)[1:] for each in (masks, masks[some])]
+    assert len(some) == 200 and np.abs(counts[0] / 10 - counts[1]).max() <= 1
+    ordered, _ = in_steps(masks, 64)
+    assert (ordered[Surrogate(ordered)._evenly(200)] == masks[some]).all()
+
+
 def test_what_the_surrogate_foresees_makes_estimates_closer_than_the_regression_alone() -> None:
     errors = []
     for budget in (5 * 12, 20 * 12, 2 * FITTED + 600):  # of the last the surrogate sees every second pair
@@ -501,6 +510,13 @@ def test_features_that_equal_the_baseline_get_zero_and_leave_the_budget_to_the_o
     assert explanation.exact
     assert np.flatnonzero(explanation.values[:, 0]).tolist() == [3, 17, 29]
     assert np.abs(explanation.gap).max() < 1e-12
+
+
+def test_rows_that_differ_from_the_baseline_in_other_features_are_each_asked_about_in_theirs() -> None:
+    baseline = np.zeros((1, 5))
+    rows = np.array([[1.0, 2.0, 3.0, 0.0, 0.0], [0.0, 0.0, 4.0, 5.0, 6.0], [7.0, 8.0, 9.0, 0.0, 0.0]])
+    for row, found in zip(rows, explain_rows(lambda x: x @ np.ones((5, 1)), rows, baseline), strict=True):
+        np.testing.assert_allclose(found.values[:, 0], row, atol=1e-12)
 
 
 def test_a_row_that_is_the_baseline_has_nothing_to_explain() -> None:
