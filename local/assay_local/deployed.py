@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Literal
 from urllib.parse import quote
 
 import boto3
@@ -59,8 +60,13 @@ class Deployed:
     def link(self, key: str) -> Link:
         """Signed with the caller's credentials, which end it too when they are a role's."""
         with as_problems("s3:GetObject", self.address(key)):
-            # botocore's default signs some links by version 2, which newer regions and encrypted objects refuse
-            client = boto3.client("s3", region_name=self.region, config=Config(signature_version="s3v4"))
+            # botocore's defaults sign some links by version 2, which newer regions and encrypted objects refuse, and
+            # for a host of no region, which redirects to the bucket's, where the signature does not hold
+            style: Literal["path", "virtual"] = (
+                "path" if "." in self.bucket else "virtual"
+            )  # the certificate covers no dots before the host
+            config = Config(signature_version="s3v4", s3={"addressing_style": style})
+            client = boto3.client("s3", region_name=self.region, config=config)
             ends = datetime.now().astimezone() + LINK_LIFE
             url = client.generate_presigned_url(
                 "get_object",

@@ -131,7 +131,7 @@ def test_a_stacks_report_is_opened_by_a_link_that_says_when_it_ends(
     assert code == 0
     url, valid, console, address = out.splitlines()
     assert opened == [url]
-    assert url.startswith(f"https://{BUCKET}.s3.")
+    assert url.startswith(f"https://{BUCKET}.s3.eu-west-1.amazonaws.com/runs/")
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in url
     assert "X-Amz-Expires=3600" in url
     ends = [f"{before + timedelta(hours=1, minutes=late):%H:%M}" for late in (0, 1)]
