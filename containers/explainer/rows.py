@@ -135,6 +135,8 @@ def explain_table(
         surrogate: as of `RowExplainer`.
         place: files, progress, time.
     """
+    from threadpoolctl import threadpool_limits
+
     explained = explained_features(table, shap)
     explainer = RowExplainer(
         predict,
@@ -154,18 +156,20 @@ def explain_table(
     if len(parts):
         logger.info("going on after %d rows that were explained before", len(parts))
     expected, began = explainer.base, place.clock()
-    # parts end where blocks do, so that a resumed job makes the same calls: a model's last digits depend on them
-    for start in range(len(parts), total, explainer.block):
-        block = order[start : start + explainer.block]
-        coded = coding.encode({name: table.columns[name][block] for name in table.features})
-        lines = [
-            parts.line.write(row, explanation, explained)
-            for row, explanation in zip(block.tolist(), explainer.explain(coded), strict=True)
-        ]
-        parts.add(lines)
-        place.advance(len(parts))
-        if shap.time_budget is not None and place.clock() - began >= shap.time_budget:
-            break
+    # with threads the products take several times as long on a busy machine, and differ in their last bits
+    with threadpool_limits(1, user_api="blas"):
+        # parts end where blocks do, so that a resumed job makes the same calls: a model's last digits depend on them
+        for start in range(len(parts), total, explainer.block):
+            block = order[start : start + explainer.block]
+            coded = coding.encode({name: table.columns[name][block] for name in table.features})
+            lines = [
+                parts.line.write(row, explanation, explained)
+                for row, explanation in zip(block.tolist(), explainer.explain(coded), strict=True)
+            ]
+            parts.add(lines)
+            place.advance(len(parts))
+            if shap.time_budget is not None and place.clock() - began >= shap.time_budget:
+                break
     parts.save()
     done = order[: len(parts)]
     counted = representative[done] if representative[done].any() else np.ones(len(done), dtype=np.bool_)
