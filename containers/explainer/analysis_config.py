@@ -326,11 +326,6 @@ class AnalysisConfig(_Part):
                 "methods.shap.features_to_explain: a picture's segments have no names; image_config.debug says which "
                 "pictures and classes are looked at"
             )
-        if self.dataset_type == IMAGES and shap.features_to_explain is not None:
-            raise ValueError(
-                "methods.shap.features_to_explain: a picture's segments have no names; image_config.debug says which "
-                "pictures and classes are looked at"
-            )
         if self.dataset_type != IMAGES and shap.image_config is not None:
             raise ValueError(f"methods.shap.image_config: only for dataset_type {IMAGES}, found {self.dataset_type}")
         return self

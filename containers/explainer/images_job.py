@@ -10,6 +10,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import zip_longest
 
+from threadpoolctl import threadpool_limits
+
 from assay.errors import BadData, NotYet
 from assay.explanation import AssayAnalysis, Attributions, Faithfulness, ImageExplanation, Runtime
 from explainer.analysis import ENGINE, Results, analysis_json
@@ -143,6 +145,7 @@ def _explain(
         ) as threads,
         ThreadPoolExecutor(1, thread_name_prefix="beside") as beside,
         warnings.catch_warnings(action="ignore"),  # of odd metadata; threads that do it each for itself undo it
+        threadpool_limits(1, user_api="blas"),  # small products, which threads make slower, and not the same each time
     ):
         # by all pictures: an attempt that goes on uses the runtime of the one before it
         explainer = picture_explainer(request, asked, baseline, len(batch.files), threads, names)

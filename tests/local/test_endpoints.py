@@ -17,8 +17,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from assay.policy import ModelOptions
-from assay_local import cli
 from assay_local.cloud import Cloud
+from assay_local.commands.arguments import endpoint
 from assay_local.endpoints import EndpointService, Handler
 from assay_local.problem import Problem
 from assay_local.run import endpoint_parameters
@@ -204,6 +204,6 @@ def test_the_command_lets_the_policys_endpoint_be_asked_and_no_other() -> None:
 
 @pytest.mark.parametrize("text", ["reviews-dev", "=http://x", "a=localhost:8080", "a=file:///etc/passwd"])
 def test_an_endpoint_of_the_command_is_a_name_and_an_address(text: str) -> None:
-    assert cli.endpoint("a=http://localhost:8080/invocations") == ("a", "http://localhost:8080/invocations")
+    assert endpoint("a=http://localhost:8080/invocations") == ("a", "http://localhost:8080/invocations")
     with pytest.raises(ArgumentTypeError, match="expected NAME=http://localhost:8080/invocations"):
-        cli.endpoint(text)
+        endpoint(text)
