@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Page, sync_playwright
 
 from assay.evaluation import DataFacts, Metric, Speed, Tensor
 from assay.layout import RunFolder
@@ -21,7 +22,6 @@ from .conftest import ROWS, report
 from .test_notice import FAILED, PASSED, RUN
 from .test_page import EVIL, full
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE = Path(__file__).parents[2] / ".envs" / "browser" / "axe-core" / "axe.min.js"
 pytestmark = [
@@ -34,10 +34,6 @@ LONG = "".join(f"a-name-without-a-space-{n}-" for n in range(12))
 HOSTILE = f"{EVIL}{LONG}<img src=x onerror=\"document.title='taken'\">"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300"><rect width="400" height="300"/></svg>'
 VIEWS = [(320, "light"), (320, "dark"), (768, "light"), (1440, "light"), (1440, "dark")]
-
-Page = Any
-"""playwright's, which is not there where it is not installed."""
-
 
 class Folder(RunStore):
     """A run's folder on disk."""
@@ -113,7 +109,7 @@ def written(root: Path, name: str) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         # as root, which tests in a container are, Chromium has no sandbox
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser
