@@ -48,7 +48,7 @@ def by_chance(pictures: int, classes: int, objects: float, detections: int) -> t
         np.concatenate([random.beta(4, 2, n), random.beta(1, 6, len(others))]),
     )
     order = np.lexsort((-every.scores, every.picture))
-    return truth, Found(*(column[order] for column in every))
+    return truth, every._replace(**{name: column[order] for name, column in every._asdict().items()})
 
 
 def times() -> None:
@@ -84,7 +84,8 @@ def coverage(samples: int = 200) -> None:
     true = {name: float(values[of].mean()) for name, of in (("map", "ap"), ("map50", "ap50"), ("ar_100", "ar_100"))}
     random = np.random.default_rng(1)
     for pictures in (72, 300):
-        held, alone, wide = Counter[str](), Counter[str](), Counter[str]()
+        held, alone = Counter[str](), Counter[str]()
+        wide = dict.fromkeys(true, 0.0)
         for _ in range(samples):
             drawn = random.integers(0, everything, pictures)
             sample = Truth(*_drawn(truth, drawn)), Found(*_drawn(found, drawn))

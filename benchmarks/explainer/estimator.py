@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ def by_shap(game: Game, calls: int, seed: int, **options: Any) -> Array:
     np.random.seed(seed)  # noqa: NPY002  what shap draws from
     explainer = shap.KernelExplainer(lambda x: game.value(x > 0.5), np.zeros((1, game.players)))
     values = explainer.shap_values(np.ones((1, game.players)), nsamples=calls, silent=True, **options)
-    return np.asarray(values)[0]
+    return np.asarray(values[0])
 
 
 def by_shapiq(game: Game, calls: int, seed: int, *, leverage: bool) -> Array:
@@ -60,7 +61,7 @@ def by_permutations(game: Game, calls: int, seed: int) -> Array:
     )
     whole = 2 * game.players + 1  # an order and its reverse
     found = explainer(np.ones((1, game.players)), max_evals=max(calls, whole), silent=True)
-    return np.asarray(found.values)[0]
+    return np.asarray(found.values[0])
 
 
 def by_leverage(game: Game, calls: int, seed: int) -> Array:
@@ -196,7 +197,7 @@ def speed(repeats: int, goals: Path | None, features: int = 30, samples: int = 5
         hidden = x.astype(np.float32)
         for layer in layers[:-1]:
             hidden = np.maximum(hidden @ layer, 0)
-        return 1 / (1 + np.exp(-hidden @ layers[-1]))
+        return np.asarray(1 / (1 + np.exp(-hidden @ layers[-1])))
 
     for baselines, count, goal in ((1, 500, 2.0), (50, 50, 1.4)):
         rows, baseline = rng.normal(size=(count, features)), rng.normal(size=(baselines, features))
@@ -206,27 +207,33 @@ def speed(repeats: int, goals: Path | None, features: int = 30, samples: int = 5
             for start in range(0, asked, len(synthetic)):
                 predict(synthetic[: asked - start])
 
-        def shapiq_row(row: Array, baseline: Array = baseline) -> None:
-            def value(masks: NDArray[np.bool_]) -> Array:
-                scores = predict(np.where(masks[:, None], row, baseline).reshape(-1, features))
-                return scores.reshape(len(masks), -1).mean(axis=1).astype(float)
+        def by_assay(rows: Array, baseline: Array) -> None:
+            for _ in explain_rows(predict, rows, baseline, num_samples=samples):
+                pass
 
-            KernelSHAP(features, pairing_trick=True, random_state=0).approximate(samples + 2, value)
+        def by_shapiq(rows: Array, baseline: Array) -> None:
+            for row in rows:
+
+                def value(masks: NDArray[np.bool_], row: Array = row) -> Array:
+                    scores = predict(np.where(masks[:, None], row, baseline).reshape(-1, features))
+                    return np.asarray(scores.reshape(len(masks), -1).mean(axis=1), dtype=float)
+
+                KernelSHAP(features, pairing_trick=True, random_state=0).approximate(samples + 2, value)
 
         explainer = shap.KernelExplainer(lambda x: predict(x)[:, 0], baseline)
         few = rows[: max(2, count // 50)]
         runs: dict[str, tuple[int, Callable[[], object]]] = {
-            "Assay": (count, lambda r=rows, b=baseline: list(explain_rows(predict, r, b, num_samples=samples))),
+            "Assay": (count, partial(by_assay, rows, baseline)),
             "shap KernelExplainer": (
                 len(few),
-                lambda r=few, e=explainer: e.shap_values(r, nsamples=samples, l1_reg=False, silent=True),
+                partial(explainer.shap_values, few, nsamples=samples, l1_reg=False, silent=True),
             ),
-            "shapiq KernelSHAP, paired": (len(few), lambda r=few: [shapiq_row(row) for row in r]),
+            "shapiq KernelSHAP, paired": (len(few), partial(by_shapiq, few, baseline)),
         }
         ratios: dict[str, list[NDArray[np.float64]]] = {name: [] for name in runs}
         for _ in range(repeats):
             for name, (explained, run) in runs.items():
-                pure = timed(lambda n=explained * samples * baselines: passes(n))
+                pure = timed(partial(passes, explained * samples * baselines))
                 ratios[name].append(timed(run) / pure)
         print(f"\nTime / pure forward passes, {features} features, {samples} samples, {baselines} baseline row(s)")
         medians = {name: np.median(found, axis=0) for name, found in ratios.items()}
@@ -241,7 +248,7 @@ def timed(run: Callable[[], object]) -> NDArray[np.float64]:
     """Seconds on the wall, and of processor."""
     started = np.array([time.perf_counter(), time.process_time()])
     run()
-    return np.array([time.perf_counter(), time.process_time()]) - started
+    return np.asarray([time.perf_counter(), time.process_time()] - started)
 
 
 def main() -> None:

@@ -49,10 +49,10 @@ def all_games(adult: Path | None) -> Iterator[Game]:
             yield leaves(f"{name}, forest", forest, row, baseline)
             x, row, baseline = x[:, :15], row[:15], baseline[:15]
         else:
-            yield enumerated(f"{name}, forest", lambda z, f=forest: f.predict_proba(z)[:, 1], row, baseline)
+            yield enumerated(f"{name}, forest", positive(forest), row, baseline)
         network = make_pipeline(StandardScaler(), MLPClassifier((32, 32), max_iter=300, tol=1e-3, random_state=0))
         network.fit(x, y == 0)
-        yield enumerated(f"{name}, network", lambda z, f=network: f.predict_proba(z)[:, 1], row, baseline)
+        yield enumerated(f"{name}, network", positive(network), row, baseline)
     yield digits()
     if adult is not None:
         yield from adult_games(adult)
@@ -91,7 +91,12 @@ def adult_games(folder: Path) -> Iterator[Game]:
     ):
         pipeline = make_pipeline(make_column_transformer((StandardScaler(), numeric), (encoder, words)), model)
         pipeline.fit(x, y)
-        yield enumerated(f"adult, {name}", lambda z, f=pipeline: f.predict_proba(z)[:, 1], row, baseline)
+        yield enumerated(f"adult, {name}", positive(pipeline), row, baseline)
+
+
+def positive(model: Any) -> Callable[[NDArray[Any]], Array]:
+    """A classifier's score of its second class."""
+    return lambda rows: np.asarray(model.predict_proba(rows)[:, 1])
 
 
 def _is_number(cell: str) -> bool:
@@ -158,7 +163,7 @@ def leaves(name: str, model: Any, row: Array, baseline: Array) -> Game:
 
     def value(masks: NDArray[np.bool_]) -> Array:
         rows = np.where(masks, row, baseline)
-        return model.predict_proba(rows)[:, 1] if forest else model.decision_function(rows)
+        return positive(model)(rows) if forest else np.asarray(model.decision_function(rows))
 
     ends = value(np.array([[False] * len(row), [True] * len(row)]))
     np.testing.assert_allclose(exact.sum(), ends[1] - ends[0], atol=1e-9)

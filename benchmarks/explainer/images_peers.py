@@ -104,8 +104,8 @@ def errors(file: Path, seeds: int) -> dict[str, float]:
                 mine.append(np.linalg.norm(found - exact))
                 theirs.append(np.linalg.norm(peer[0] - exact))
             ratios.append(float(np.mean(mine) / np.mean(theirs)))
-    found = {f"{factor}n": float(np.exp(np.mean(np.log(ratios)))) for factor, ratios in ours.items()}
-    return found | {"exact": float(max(exactly))}
+    means = {f"{factor}n": float(np.exp(np.mean(np.log(ratios)))) for factor, ratios in ours.items()}
+    return means | {"exact": float(max(exactly))}
 
 
 def shapley_by_definition(game: Array) -> Array:
