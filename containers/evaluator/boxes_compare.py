@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from assay.evaluation import EvaluationReport
 from assay.policy import Policy
 from evaluator.boxes_data import ScoredPicture
-from evaluator.comparison import Compared, Estimated, Places, Refused, answers_of_champion, compared, refused
-from evaluator.detection import Array, Estimates, Found, Truth, all_ious, estimate, match_some
+from evaluator.comparison import Compared, Estimated, Flags, Places, Refused, answers_of_champion, compared, refused
+from evaluator.detection import Array, Errors, Estimates, Found, Truth, all_ious, estimate, find_errors, match_some
 from evaluator.request import Request
 from evaluator.scored import Sample, Samples, Scored
 from evaluator.slices import Part
@@ -25,6 +25,17 @@ Boxes = tuple[Sequence[ScoredPicture], Sequence[int], Sequence[str]]
 """Pictures, and of each class the model's number and its name."""
 
 
+class ChampionFound(NamedTuple):
+    """What the champion found in the pictures that it was asked about."""
+
+    known: Flags
+    """(pictures,) whether it was asked"""
+    found: Found
+    """Its classes are places among our labels."""
+    errors: Errors
+    """Where it was not asked they mean nothing."""
+
+
 def compare_boxes(
     request: Request,
     archive_sha256: str,
@@ -34,7 +45,7 @@ def compare_boxes(
     estimates: Estimates,
     parts: Sequence[Part],
     score: Callable[[Request], Boxes],
-) -> Compared:
+) -> Compared[ChampionFound]:
     """This detector beside the champion, by a paired bootstrap of pictures.
 
     Args:
@@ -48,7 +59,7 @@ def compare_boxes(
     """
     champion = request.champion
     if champion is None:
-        return None, []
+        return Compared()
     pictures, _, labels = boxes
     asked = request.policy.evaluate
 
@@ -62,20 +73,22 @@ def compare_boxes(
     try:
         beside = answers_of_champion(request, champion, archive_sha256, ours, task, rescored)
     except Refused as why:
-        return refused(champion, archive_sha256, why)
+        return Compared(*refused(champion, archive_sha256, why))
 
     def of(said: Found, places: Places) -> Estimated:
         matches = match_some(truth, said, places, len(labels), all_ious(asked.iou))
         return estimate(matches, labels, asked.iou, asked.score_threshold)
 
     theirs = _found(beside.answers)
-    return compared(
+    comparison, findings = compared(
         champion,
         beside,
         parts,
         lambda places, _: estimates if len(places) == len(pictures) else of(found, places),
         lambda places, _: of(theirs, places),
     )
+    errors = find_errors(truth, theirs, len(pictures), len(labels), asked.score_threshold)
+    return Compared(comparison, findings, ChampionFound(beside.known, theirs, errors))
 
 
 class _Answers:

@@ -154,11 +154,11 @@ def boxes_report(
             asked.slices, looked.annotations, [annotated[one.row] for one in pictures], errors
         )
         slices = measure_pictures(parts, truth, found, labels, asked)
-    comparison, of_comparison = compare_boxes(
+    comparison, of_comparison, champion = compare_boxes(
         request, model.archive_sha256, truth, found, boxes, estimates, parts, score
     )
     paths = {one.annotated.file: one.path for one in looked.listed}
-    explain = explain_pictures(request, pictures, (numbers, labels, first_class), errors, paths)
+    explain = explain_pictures(request, pictures, (numbers, labels, first_class), errors, champion, paths)
     outputs.table("predictions.parquet", [predictions(pictures, numbers, labels, errors)])
     outputs.json("evaluation.json", model_quality.detection(*estimates))
     confusion = ConfusionMatrix(

@@ -69,33 +69,59 @@ def eligible(samples: Samples, answered: NDArray[np.bool_], chosen: Chosen) -> N
     return np.flatnonzero(admitted)
 
 
-def worst_classified(found: Classified, places: Sequence[int] | NDArray[np.int64], size: int) -> list[tuple[int, str]]:
-    """Mistakes first, the surest of them first, then the least sure: (place, reason)."""
+def worst_classified(
+    found: Classified, places: Sequence[int] | NDArray[np.int64], size: int, champion: NDArray[np.int64] | None = None
+) -> list[tuple[int, str]]:
+    """What the champion has right first, then the other mistakes, of both the surest first; then the least sure.
+
+    Args:
+        found: what the model said.
+        places: of the samples to choose from.
+        size: how many at most.
+        champion: (samples,) the class that it said, a number that is none where it was not asked; None: no champion.
+
+    Returns:
+        (place, reason) each.
+    """
     own = found.probabilities[np.arange(len(found.true)), found.predicted]
     margins = _margins(found.probabilities)
     at = np.asarray(places, dtype=np.int64)
     wrong = at[found.predicted[at] != found.true[at]]
     right = at[found.predicted[at] == found.true[at]]
-    wrong = wrong[np.argsort(-own[wrong], kind="stable")]
+    broken = np.zeros(len(found.true), dtype=np.bool_) if champion is None else champion == found.true
+    wrong = wrong[np.lexsort((-own[wrong], ~broken[wrong]))]
     right = right[np.argsort(margins[right], kind="stable")]
     result = []
     for place in np.concatenate([wrong, right])[:size]:
         true, predicted = found.labels[found.true[place]], found.labels[found.predicted[place]]
         if true != predicted:
-            result.append((int(place), f"mistake: {true} taken for {predicted} with {own[place]:.2f}"))
+            said = f"{true} taken for {predicted} with {own[place]:.2f}"
+            reason = f"broken: {said}; the champion said {true}" if broken[place] else f"mistake: {said}"
+            result.append((int(place), reason))
         else:
             result.append((int(place), f"unsure: {true} with {own[place]:.2f}, {margins[place]:.2f} ahead of the next"))
     return result
 
 
 def worst_predicted(
-    true: NDArray[np.float64], predicted: NDArray[np.float64], places: Sequence[int] | NDArray[np.int64], size: int
+    true: NDArray[np.float64],
+    predicted: NDArray[np.float64],
+    places: Sequence[int] | NDArray[np.int64],
+    size: int,
+    champion: NDArray[np.float64] | None = None,
 ) -> list[tuple[int, str]]:
-    """The largest errors first: (place, reason)."""
+    """The largest errors first: (place, reason).
+
+    Whatever the champion said: no error of a number is right or wrong, so that none could be said to be broken.
+    """
     at = np.asarray(places, dtype=np.int64)
     error = predicted - true
     order = at[np.argsort(-np.abs(error[at]), kind="stable")][:size]
-    return [(int(p), f"error: {predicted[p]:.4g} instead of {true[p]:.4g}") for p in order]
+    result = []
+    for p in order.tolist():
+        theirs = "" if champion is None or np.isnan(champion[p]) else f"; the champion said {champion[p]:.4g}"
+        result.append((p, f"error: {predicted[p]:.4g} instead of {true[p]:.4g}{theirs}"))
+    return result
 
 
 def combine(

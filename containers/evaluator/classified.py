@@ -24,7 +24,7 @@ from evaluator import checks, model_quality, plots
 from evaluator.calibration import reliability
 from evaluator.choose import Describe
 from evaluator.classification import Classified, classify, estimate, measure
-from evaluator.comparison import Score, compare_classified
+from evaluator.comparison import UNKNOWN, Score, compare_classified
 from evaluator.labels import check_labels, names_that_differ, positive_class, resolve_labels
 from evaluator.request import Request
 from evaluator.scored import Scored, Unreadable
@@ -89,11 +89,12 @@ def output_names(scored: Scored, found: Classified) -> tuple[str, ...]:
     return found.labels
 
 
-def describe(scored: Scored, found: Classified) -> Describe:
-    """What `samples.json` says of a sample, its role and reason aside."""
+def describe(scored: Scored, found: Classified, champion: NDArray[np.int64] | None) -> Describe:
+    """What `samples.json` says of a sample, its role and reason aside; the champion's classes as they were compared."""
 
     def of(place: int) -> ExplainSample:
         sample, predicted = scored.samples[place], int(found.predicted[place])
+        theirs = UNKNOWN if champion is None else int(champion[place])
         return ExplainSample(
             id=sample.id,
             row=sample.row,
@@ -101,6 +102,7 @@ def describe(scored: Scored, found: Classified) -> Describe:
             reason="",
             true=found.labels[found.true[place]],
             predicted=found.labels[predicted],
+            champion=None if theirs == UNKNOWN else found.labels[theirs],
             score=float(found.probabilities[place, predicted]),
             fingerprint=sample.fingerprint,
         )
@@ -114,10 +116,19 @@ def classified_report(
     found: Classified,
     unreadable: Unreadable,
     model: ModelFacts,
-    explain: Explainable | None,
     source: Source,
+    explain: Callable[[NDArray[np.int64] | None], Explainable | None],
 ) -> EvaluationReport:
-    """Measure, and write evaluation.json, plots and flips.csv beside the report that is returned."""
+    """Measure, and write evaluation.json, plots and flips.csv beside the report that is returned.
+
+    Args:
+        request: the job.
+        scored, found: the model's answers.
+        unreadable: what could not be read.
+        model: who was asked.
+        source: where more comes from about the samples.
+        explain: chooses what is explained, by the classes that the champion said; None: there is none to compare with.
+    """
     with request.timed("measure"):
         estimates = estimate(found)
         metrics, per_class = estimates.measured()
@@ -134,7 +145,7 @@ def classified_report(
         return classified_of(answers, source.names, data, policy.evaluate.threshold)
 
     with request.timed("compare"):
-        comparison, said = compare_classified(
+        comparison, of_comparison, champions = compare_classified(
             request, model.archive_sha256, scored, found, estimates, parts, by_policy, source.score
         )
     matrix: ConfusionMatrix | None = None
@@ -161,9 +172,9 @@ def classified_report(
             *checks.of_classifier(found, metrics),
             *left_out,
             *discovery_findings(slices, "accuracy"),
-            *said,
+            *of_comparison,
         ),
-        explain=explain,
+        explain=explain(champions),
         plots=drawn,
         seconds=dict(request.seconds),
     )

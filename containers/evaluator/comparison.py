@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +46,20 @@ Estimated = tuple[Mapping[str, Estimate], Mapping[str, Mapping[str, Estimate]]]
 """Metrics, and metric → class → estimate."""
 
 
-Compared = tuple[Comparison | None, list[Finding]]
-"""None: there is no champion."""
+Said = TypeVar("Said")
+
+
+class Compared(NamedTuple, Generic[Said]):
+    """What came of comparing; all is empty where there is no champion."""
+
+    comparison: Comparison | None = None
+    findings: Sequence[Finding] = ()
+    said: Said | None = None
+    """The champion's answers; None: it gave none."""
+
+
+UNKNOWN = -1
+"""In place of a class that the champion was not asked about, or that it answered by no numbers."""
 
 
 def compare_classified(
@@ -59,8 +71,8 @@ def compare_classified(
     parts: Sequence[Part],
     classified: Callable[[Scored, Policy], Classified],
     score: Score,
-) -> Compared:
-    """This classifier beside the champion; writes flips.csv.
+) -> Compared[Places]:
+    """This classifier beside the champion, whose answers are numbers of our classes or UNKNOWN; writes flips.csv.
 
     Args:
         request: the job.
@@ -72,12 +84,12 @@ def compare_classified(
     """
     champion = request.champion
     if champion is None:
-        return None, []
+        return Compared()
     try:
         task = Classes(found.labels, classified)
         beside = answers_of_champion(request, champion, archive_sha256, scored, task, score)
     except Refused as why:
-        return refused(champion, archive_sha256, why)
+        return Compared(*refused(champion, archive_sha256, why))
     theirs = Classes.said(found, beside)
 
     everywhere, whole = (estimates.metrics, estimates.per_class), (len(scored), ROWS)
@@ -94,7 +106,8 @@ def compare_classified(
         lambda places, most: everywhere if (len(places), most) == whole else of(found, places, most),
         lambda places, most: of(theirs, places, most),
     )
-    return with_flips(comparison, scored.samples, found, theirs, beside.known, request.outputs), findings
+    comparison = with_flips(comparison, scored.samples, found, theirs, beside.known, request.outputs)
+    return Compared(comparison, findings, np.where(beside.known & theirs.answered, theirs.predicted, UNKNOWN))
 
 
 def compare_predicted(
@@ -104,15 +117,15 @@ def compare_predicted(
     estimates: Mapping[str, Estimate],
     parts: Sequence[Part],
     score: Score,
-) -> Compared:
-    """This regressor beside the champion; as `compare_classified`."""
+) -> Compared[Array]:
+    """This regressor beside the champion, whose answers are NaN where it gave none; as `compare_classified`."""
     champion = request.champion
     if champion is None:
-        return None, []
+        return Compared()
     try:
         beside = answers_of_champion(request, champion, archive_sha256, scored, Numbers(), score)
     except Refused as why:
-        return refused(champion, archive_sha256, why)
+        return Compared(*refused(champion, archive_sha256, why))
     true, weights, ours = scored.samples.labels, scored.samples.weights, scored.scores[:, 0]
     whole = (len(scored), ROWS)
 
@@ -120,13 +133,14 @@ def compare_predicted(
         weighted = None if weights is None else weights[places]
         return regression.estimate(true[places], predicted[places], weighted, most), {}
 
-    return compared(
+    comparison, findings = compared(
         champion,
         beside,
         parts,
         lambda places, most: (estimates, {}) if (len(places), most) == whole else of(ours, places, most),
         lambda places, most: of(beside.answers[:, 0], places, most),
     )
+    return Compared(comparison, findings, beside.answers[:, 0])
 
 
 class Refused(Exception):

@@ -106,6 +106,11 @@ class Errors:
     confused: Numbers
     """(pictures,): objects found under another class."""
 
+    @property
+    def of_picture(self) -> Numbers:
+        """(pictures,): all of them."""
+        return self.missed + self.false + self.confused
+
 
 def all_ious(asked: Sequence[float]) -> Array:
     """COCO's ten thresholds, and those of the policy that are none of them, in ascending order."""

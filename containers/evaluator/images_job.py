@@ -16,6 +16,7 @@ from assay.evaluation import EvaluationReport, Explainable, ExplainSamples, Find
 from assay.policy import Data
 from evaluator import checks
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified
+from evaluator.classification import Classified
 from evaluator.classified import Source, check_outputs, classified_of, classified_report, describe, output_names
 from evaluator.images_data import (
     LABEL,
@@ -112,26 +113,35 @@ def evaluate_images(request: Request) -> EvaluationReport:
             findings += checks.of_files(asked.model, [pictures.files[sample.id] for sample in scored.samples])
     found = classified_of(scored, pictures.names, pictures.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
-    chosen = worst_classified(
-        found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
-    )
-    wanted = policy.explain.representative.samples or 0  # none by default: pictures have no features in common
-    drawn = representative(scored.samples, found.answered, wanted, policy.explain.seed)
-    samples = [sample for _, sample in combine(drawn, chosen, describe(scored, found))]
-    explain = None
-    if samples:
-        samples = request.outputs.explain_images(pictures.files, samples)
-        request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
-        explain = Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
+
+    def explain(champion: NDArray[np.int64] | None) -> Explainable | None:
+        return _explain(request, pictures, scored, found, champion)
 
     def columns(places: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
         return {name: scored.samples.column(name)[places] for name in pictures.other_columns}
 
     source = Source(pictures.names, columns, score, lambda data: labels_by_folder(pictures.annotations, data))
-    report = classified_report(request, scored, found, unreadable, facts, explain, source)
+    report = classified_report(request, scored, found, unreadable, facts, source, explain)
     fingerprints, labels = scored.samples.fingerprints, scored.samples.labels
     findings += checks.of_data(fingerprints, labels, lambda place: scored.samples[place].id, "images")
     return report.model_copy(update={"speed": speed, "findings": (*report.findings, *findings)})
+
+
+def _explain(
+    request: Request, pictures: Pictures, scored: Scored, found: Classified, champion: NDArray[np.int64] | None
+) -> Explainable | None:
+    """Choose pictures and copy them to `explain/`; None where none is asked for."""
+    asked = request.policy.explain
+    places = eligible(scored.samples, found.answered, asked.chosen)
+    chosen = worst_classified(found, places, asked.chosen.samples, champion)
+    wanted = asked.representative.samples or 0  # none by default: pictures have no features in common
+    drawn = representative(scored.samples, found.answered, wanted, asked.seed)
+    samples = [sample for _, sample in combine(drawn, chosen, describe(scored, found, champion))]
+    if not samples:
+        return None
+    samples = request.outputs.explain_images(pictures.files, samples)
+    request.outputs.record("explain/samples.json", ExplainSamples(samples=tuple(samples)))
+    return Explainable(kind="images", samples=len(samples), label_headers=output_names(scored, found))
 
 
 def score(request: Request) -> Scored:

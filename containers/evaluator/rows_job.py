@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -162,14 +163,16 @@ def _classification(request: Request, evaluated: _Evaluated) -> EvaluationReport
     policy, scored = request.policy, evaluated.scored
     found = classified_of(scored, _names(evaluated.table, policy), policy.data, policy.evaluate.threshold)
     request.outputs.table("predictions.parquet", classified_columns(scored, found))
-    chosen = worst_classified(
-        found, eligible(scored.samples, found.answered, policy.explain.chosen), policy.explain.chosen.samples
-    )
-    samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found))
     positive = None if found.positive is None else found.labels[found.positive]
-    explain = _explain(request, evaluated, samples, output_names(scored, found), positive)
+
+    def explain(champion: NDArray[np.int64] | None) -> Explainable | None:
+        asked = policy.explain.chosen
+        chosen = worst_classified(found, eligible(scored.samples, found.answered, asked), asked.samples, champion)
+        samples = combine(_drawn(request, scored, found.answered), chosen, describe(scored, found, champion))
+        return _explain(request, evaluated, samples, output_names(scored, found), positive)
+
     source = Source(_names(evaluated.table, policy), _columns(evaluated), score)
-    report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, explain, source)
+    report = classified_report(request, scored, found, evaluated.unreadable, evaluated.model, source, explain)
     bias: dict[str, dict[str, Metric]] = {}
     said: list[Finding] = []
     if policy.bias is not None:
@@ -195,7 +198,9 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
         parts, left_out = parts_of(policy.evaluate.slices, scored.samples, losses, _columns(evaluated))
         slices = measured_slices(parts, lambda places: (_measured(scored.samples, predicted, places), {}))
     with request.timed("compare"):
-        comparison, said = compare_predicted(request, evaluated.model.archive_sha256, scored, estimates, parts, score)
+        comparison, of_comparison, champion = compare_predicted(
+            request, evaluated.model.archive_sha256, scored, estimates, parts, score
+        )
     request.outputs.json("evaluation.json", model_quality.regression(estimates))
     request.outputs.table("predictions.parquet", predicted_columns(scored, true, predicted))
     drawn: tuple[str, ...] = ()
@@ -206,12 +211,12 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
                 "slices": plots.slices_svg(slices, "mae", metrics["mae"]),
             }
             drawn = request.outputs.plots(pictures)
-    chosen = worst_predicted(
-        true, predicted, eligible(scored.samples, answered, policy.explain.chosen), policy.explain.chosen.samples
-    )
+    places = eligible(scored.samples, answered, policy.explain.chosen)
+    chosen = worst_predicted(true, predicted, places, policy.explain.chosen.samples, champion)
 
     def describe_value(place: int) -> ExplainSample:
         sample, value = scored.samples[place], float(predicted[place])
+        theirs = math.nan if champion is None else float(champion[place])
         return ExplainSample(
             id=sample.id,
             row=sample.row,
@@ -219,6 +224,7 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
             reason="",
             true=sample.label,
             predicted=f"{value:.6g}",
+            champion=None if math.isnan(theirs) else f"{theirs:.6g}",
             score=value,
             fingerprint=sample.fingerprint,
         )
@@ -237,7 +243,7 @@ def _regression(request: Request, evaluated: _Evaluated) -> EvaluationReport:
             *checks.of_regressor(predicted, metrics),
             *left_out,
             *discovery_findings(slices, "mae"),
-            *said,
+            *of_comparison,
             *evaluated.findings,
         ),
         explain=explain,

@@ -28,7 +28,8 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
             continue
         same = None if sample.fingerprint is None else theirs.get(sample.fingerprint)
         wrong = sample.true != sample.predicted
-        broken = wrong and (sample.id in named or (same is not None and same.predicted == sample.true))
+        known = (sample.champion, None if same is None else same.predicted)
+        broken = wrong and (sample.id in named or sample.true in known)
         if broken or ("chosen" in sample.sample and (wrong or report.task == "tabular_regression")):
             found.append((sample, same, broken))
     for sample, same, broken in sorted(found, key=lambda one: not one[2]):
@@ -37,15 +38,20 @@ def mistakes(evidence: Evidence) -> Iterator[Mistake]:
             true=sample.true or "",
             predicted=sample.predicted or "",
             score=sample.score,
-            reason=sample.reason
-            if "chosen" in sample.sample
-            else f"mistake: {sample.true} taken for {sample.predicted}",
+            reason=reason_of(sample, broken),
             heat_maps=explained.heat_maps(sample),
             attributions=first(explained.attributions(sample)),
             texts=explained.texts(sample),
             broken=broken,
             champion=None if champion is None or same is None else of_champion(champion, same),
         )
+
+
+def reason_of(sample: ExplainSample, broken: bool) -> str:
+    """Why it is among the mistakes, the champion's answer in it where that was right."""
+    reason = sample.reason if "chosen" in sample.sample else f"mistake: {sample.true} taken for {sample.predicted}"
+    # an evaluator of old knew of no champion when it chose, and who is drawn by chance is drawn for no reason
+    return f"{reason}; the champion said {sample.true}" if broken and not reason.startswith("broken: ") else reason
 
 
 def broken_samples(report: EvaluationReport) -> frozenset[str]:

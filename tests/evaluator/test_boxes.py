@@ -733,6 +733,28 @@ def test_pictures_with_mistakes_are_chosen_first_and_then_unsure_ones(
     assert (explain.kind, explain.samples, explain.label_headers) == ("images", 6, ("RBC", "WBC", "Platelets"))
 
 
+def test_pictures_with_new_errors_are_explained_before_those_that_the_champion_has_wrong_too(
+    job: Job, drawn: Drawn, champion: Job, give_detector: GiveDetector
+) -> None:
+    for one in (drawn, draw(champion)):
+        one.picture("worse.png", [("RBC", A, 0.9)], [("WBC", A), ("WBC", B), ("Platelets", C)])
+        one.picture("new.png", [("Platelets", C, 0.9)], [("Platelets", C)])
+        one.annotate()
+    give_detector()
+    assert champion.run(CELLS) == 0
+    give_detector(blind_to_platelets)
+    assert job.run_beside(champion, EXPLAINED) == 0
+    more, new, same = samples_of(job)
+    assert (more.id, new.id, same.id) == ("confused.png", "new.png", "worse.png")
+    assert more.reason == "mistake: 1 missed, 1 taken for another class; the champion: 1 taken for another class"
+    assert new.reason == "broken: 1 missed; the champion has all right"
+    assert (new.true, new.predicted, new.champion) == ("1 Platelets", "nothing (1 missed)", "1 Platelets")
+    assert same.champion == same.predicted == "1 RBC (2 missed, 1 taken for another class)"
+    assert same.reason == (
+        "mistake: 2 missed, 1 taken for another class; the champion: 2 missed, 1 taken for another class"
+    )
+
+
 def test_label_headers_have_a_name_for_each_number_that_a_class_may_have(
     job: Job, drawn: Drawn, give_detector: GiveDetector
 ) -> None:

@@ -13,6 +13,7 @@ from assay.evaluation import ExplainSample
 from assay.policy import Chosen
 from evaluator.choose import check_only, combine, eligible, representative, worst_classified, worst_predicted
 from evaluator.classification import Classified
+from evaluator.comparison import UNKNOWN
 from evaluator.scored import Sample, Samples
 
 SCORES = np.array(
@@ -54,10 +55,30 @@ def test_mistakes_come_first_the_surest_of_them_first_then_the_least_sure() -> N
     assert worst_classified(FOUND, ALL, 0) == []
 
 
+def test_what_the_champion_has_right_is_explained_before_all_other_mistakes() -> None:
+    surer = np.vstack([SCORES, [0.2, 0.7, 0.1]])
+    found = Classified(np.array([0, 0, 0, 2, 2, 0]), surer.argmax(axis=1), surer, ("a", "b", "c"))
+    champion = np.array([0, 1, 1, 2, UNKNOWN, 0])  # it has 3 and 5 right, and of 2, which is right, it had wrong
+    assert worst_classified(found, range(6), 4, champion) == [
+        (5, "broken: a taken for b with 0.70; the champion said a"),
+        (3, "broken: c taken for b with 0.40; the champion said c"),
+        (1, "mistake: a taken for b with 0.80"),
+        (2, "unsure: a with 0.40, 0.05 ahead of the next"),
+    ]
+    assert [place for place, _ in worst_classified(found, range(6), 1, champion)] == [5]
+    assert [place for place, _ in worst_classified(found, [1, 3], 5, champion)] == [3, 1]
+    unknown = np.full(6, UNKNOWN)
+    assert worst_classified(found, range(6), 6, unknown) == worst_classified(found, range(6), 6)
+
+
 def test_the_largest_errors_come_first() -> None:
     true, predicted = np.array([1.0, 2.0, 3.0]), np.array([1.5, -7.25, 3.0])
     assert worst_predicted(true, predicted, range(3), 2) == [
         (1, "error: -7.25 instead of 2"),
+        (0, "error: 1.5 instead of 1"),
+    ]
+    assert worst_predicted(true, predicted, range(3), 2, np.array([np.nan, 2.5, 3])) == [
+        (1, "error: -7.25 instead of 2; the champion said 2.5"),
         (0, "error: 1.5 instead of 1"),
     ]
 

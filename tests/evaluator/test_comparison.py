@@ -17,13 +17,14 @@ import pytest
 from numpy.typing import NDArray
 
 from assay.errors import BadModel
-from assay.evaluation import Comparison, DataFacts, EvaluationReport, Finding, ModelFacts
+from assay.evaluation import Comparison, DataFacts, EvaluationReport, ExplainSamples, Finding, ModelFacts
 from assay.events import Upload
 from assay.policy import read_policy
 from assay.run import Champion, Run
 from evaluator.classification import Classified, estimate
 from evaluator.comparison import (
     MOST_FLIPS,
+    UNKNOWN,
     Beside,
     Classes,
     Estimated,
@@ -421,12 +422,27 @@ def test_a_slice_of_all_samples_is_paired_too(stage: Stage, monkeypatch: pytest.
     scored = Scored(samples(300), ours.probabilities)
     stage.leaves_report()
     stage.leaves_predictions(classified_columns(scored, theirs))
-    comparison, _ = compare_classified(
+    comparison, _, said = compare_classified(
         stage.request(), OURS, scored, ours, estimate(ours), [Part("all", ("s",), np.arange(300))], never_asked, never
     )
+    assert said is not None and said.tolist() == theirs.predicted.tolist()
     assert comparison is not None
     difference = comparison.slices["all"]["log_loss"]
     assert (difference.value, difference.low, difference.high) == pytest.approx((0, 0, 0), abs=1e-12)
+
+
+def test_what_the_champion_answered_by_no_numbers_is_no_class_of_its_own(stage: Stage) -> None:
+    scores = scores_of(4)
+    theirs = scores.copy()
+    theirs[2] = np.nan
+    scored = Scored(samples(4), scores)
+    stage.leaves_report()
+    stage.leaves_predictions(classified_columns(Scored(samples(4, [0, 1, 2, 9]), theirs), classified(theirs)))
+    ours = classified(scores)
+    _, findings, said = compare_classified(stage.request(), OURS, scored, ours, estimate(ours), [], never_asked, never)
+    assert said is not None
+    assert said.tolist() == [ours.predicted[0], ours.predicted[1], UNKNOWN, UNKNOWN]
+    assert [one.title for one in findings] == ["The champion does not know all samples"]
 
 
 def never_asked(*_: object) -> Classified:
@@ -590,6 +606,29 @@ def test_a_second_model_stands_beside_the_first_on_the_same_rows(champion: Job, 
         assert sum(1 for _ in csv.DictReader(file)) == between.sum()
 
 
+def test_what_the_second_model_breaks_is_explained_first(
+    champion: Job, tmp_path: Path, archives: dict[bytes, Any]
+) -> None:
+    """It says no between 0.6 and 0.65, where the champion says yes; between 0.5 and 0.6 both are wrong."""
+    archives[b"new"] = above(0.65)
+    rows = flower_rows(200)
+    job = flower_job(tmp_path / "new", rows, b"new")
+    asked = {"chosen": {"samples": 12}, "representative": {"samples": 0}}
+    assert job.run_beside(champion, {**FLOWERS, "explain": asked}) == 0
+    x = np.array([row[0] for row in rows])
+    broken = np.flatnonzero((x > 0.6) & (x <= 0.65)).tolist()
+    samples = ExplainSamples.model_validate_json((job.output / "explain/samples.json").read_text()).samples
+    assert len(samples) == 12
+    assert 0 < len(broken) < 12
+    assert [sample.row for sample in samples[: len(broken)]] == broken
+    assert {sample.reason for sample in samples[: len(broken)]} == {
+        "broken: yes taken for no with 0.90; the champion said yes"
+    }
+    assert {(sample.reason, sample.champion) for sample in samples[len(broken) :]} == {
+        ("mistake: yes taken for no with 0.90", "no")
+    }
+
+
 def test_the_same_archive_again_is_compared_with_nothing(champion: Job, tmp_path: Path) -> None:
     job = flower_job(tmp_path / "new", flower_rows(50), b"old")
     assert job.run_beside(champion, FLOWERS) == 0
@@ -663,6 +702,9 @@ def test_regressors_are_compared_by_their_errors(tmp_path: Path, archives: dict[
     assert difference.higher_is_better is False
     assert (comparison.rows, comparison.rescored, comparison.mended) == (80, 20, None)
     assert list(comparison.slices) == ["price=[0, 39.5)", "price=[39.5, 79]"]
+    samples = ExplainSamples.model_validate_json((jobs[1].output / "explain/samples.json").read_text()).samples
+    assert samples[0].reason == "error: -1 instead of 0; the champion said 2"
+    assert samples[0].champion == "2"
 
 
 def test_pictures_are_compared_too(tmp_path: Path, archives: dict[bytes, Any]) -> None:
@@ -685,3 +727,6 @@ def test_pictures_are_compared_too(tmp_path: Path, archives: dict[bytes, Any]) -
     assert (comparison.rows, comparison.rescored, comparison.mended, comparison.broken) == (6, 2, 4, 1)
     assert [flip.id for flip in comparison.flips] == ["5.png", "1.png", "2.png", "3.png", "4.png"]
     assert comparison.slices["class_name=class 2"]["accuracy"].value == 1
+    samples = ExplainSamples.model_validate_json((new.output / "explain/samples.json").read_text()).samples
+    assert (samples[0].id, samples[0].champion) == ("5.png", "class 0")
+    assert samples[0].reason.startswith("broken: class 0 taken for ")

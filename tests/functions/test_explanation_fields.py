@@ -78,7 +78,23 @@ def test_what_the_champion_has_right_comes_first_even_when_it_was_drawn_by_chanc
     publish_summary(uploaded.changed("explanation"))
     found = summary(aws, uploaded).mistakes
     assert [(one.id, one.broken, one.reason) for one in found] == [
-        ("a", True, "mistake: low taken for high"),
+        ("a", True, "mistake: low taken for high; the champion said low"),
         ("b", False, "mistake: low taken for high with 0.7"),
     ]
     assert found[0].attributions == {"hours": 2.0, "age": -1.0}
+
+
+def test_a_sample_itself_says_that_the_champion_has_it_right(aws: Aws) -> None:
+    """The report names a hundred flips, and the champion may have explained other samples."""
+    drawn, mistake, unsure = SAMPLES.samples
+    reason = "broken: low taken for high with 0.7; the champion said low"
+    broken = mistake.model_copy(update={"reason": reason, "champion": "low"})
+    both = mistake.model_copy(update={"id": "c", "champion": "high"})
+    uploaded = explained(aws)
+    aws.put(uploaded.folder.samples, ExplainSamples(samples=(both, broken, unsure, drawn)).to_json())
+    publish_summary(uploaded.changed("explanation"))
+    found = summary(aws, uploaded).mistakes
+    assert [(one.id, one.broken, one.reason) for one in found] == [
+        ("b", True, reason),
+        ("c", False, "mistake: low taken for high with 0.7"),
+    ]

@@ -230,9 +230,11 @@ class ExplainSample(Record):
     """Its place among all rows, from 0."""
     sample: tuple[Literal["representative", "chosen"], ...]
     reason: str
-    """A phrase: `mistake: 3 taken for 8 with 0.71`."""
+    """A phrase: `broken: 3 taken for 8 with 0.71; the champion said 3`."""
     true: str | None = None
     predicted: str | None = None
+    champion: str | None = None
+    """What the champion predicted; None: there is none, or it was not asked about this sample."""
     score: float | None = None
     """The predicted class's score, or the predicted value."""
     file: str | None = None

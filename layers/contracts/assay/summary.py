@@ -123,7 +123,7 @@ class Mistake(Record):
     predicted: str
     score: float | None = None
     reason: str
-    """Why it was chosen: `mistake: 3 taken for 8 with 0.71`."""
+    """Why it was chosen: `broken: 3 taken for 8 with 0.71; the champion said 3`."""
     heat_maps: tuple[str, ...] = ()
     """Images: keys in the bucket."""
     attributions: dict[str, float] = {}
