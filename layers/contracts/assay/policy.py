@@ -236,7 +236,7 @@ class Representative(Record):
 
 
 class Chosen(Record):
-    """Mistakes first, then the least sure: for local explanations."""
+    """What the champion has right first, then the other mistakes, then the least sure: for local explanations."""
 
     samples: int = Field(12, ge=0)
     only: dict[str, str] = {}
