@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
+from assay_aws.jobs import is_on_a_laptop
+
 LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
-EXAMPLE_ACCOUNT = "123456789012"
-"""The account of AWS's documentation, in which nothing runs: an AWS on a laptop has it, and no console shows that."""
 DOMAINS = {
     "aws": "console.aws.amazon.com",
     "aws-cn": "console.amazonaws.cn",
@@ -23,7 +23,7 @@ class JobPages(NamedTuple):
 def job_pages(arn: str) -> JobPages | None:
     """A processing job's own page and its log streams, whose names begin with the job's; None where there are none."""
     parts = arn.split(":", 5)
-    if len(parts) != 6 or parts[1] not in DOMAINS or parts[4] == EXAMPLE_ACCOUNT:
+    if len(parts) != 6 or parts[1] not in DOMAINS or is_on_a_laptop(arn):
         return None
     _, partition, _, region, _, resource = parts
     console = f"https://{region}.{DOMAINS[partition]}"
@@ -46,7 +46,7 @@ def folder_page(arn: str, bucket: str, prefix: str) -> str | None:
     None where no console shows it.
     """
     parts = arn.split(":", 5)
-    if len(parts) == 6 and (parts[1] not in DOMAINS or parts[4] == EXAMPLE_ACCOUNT):
+    if len(parts) == 6 and (parts[1] not in DOMAINS or is_on_a_laptop(arn)):
         return None
     domain, region = (DOMAINS[parts[1]], parts[3]) if len(parts) == 6 else (DOMAINS["aws"], "")
     console = f"https://{region}.{domain}" if region else f"https://{domain}"

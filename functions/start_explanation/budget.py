@@ -19,16 +19,22 @@ the reports. What is not done at the end of all of it is stopped."""
 
 
 def within_budget(
-    run: Run, instance_type: str, region: str, former: Sequence[DescribedJob], settings: ExplanationSettings
+    run: Run,
+    instance_type: str,
+    evaluation: DescribedJob,
+    former: Sequence[DescribedJob],
+    settings: ExplanationSettings,
 ) -> tuple[ExplanationSettings, float | None]:
     """The settings with the time that `explain.max_cost` has left, and the seconds after which no sample is begun.
+
+    On a laptop nothing costs anything, so nothing is bounded.
 
     Raises:
         BadPolicy: a price is not known, or what is left buys no job.
     """
-    if run.policy is None or run.policy.explain.max_cost is None:
+    if run.policy is None or run.policy.explain.max_cost is None or evaluation.is_on_a_laptop:
         return settings, None
-    seconds = seconds_for(run.policy.explain.max_cost, instance_type, region, known_prices(), former)
+    seconds = seconds_for(run.policy.explain.max_cost, instance_type, evaluation.region, known_prices(), former)
     limit = min(seconds, settings.job_time_limit_seconds)
     return settings.model_copy(update={"job_time_limit_seconds": limit}), FOR_ATTRIBUTIONS * limit
 

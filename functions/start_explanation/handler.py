@@ -67,7 +67,7 @@ def start_explanation(event: dict[str, Any]) -> None:
     def start() -> str:
         check_clarify_can(run, report, settings)
         former = find_attempts(store, "explanation", state, settings.prefix).jobs if attempt.number > 1 else ()
-        limited, time_budget = within_budget(run, attempt.instance_type, evaluation.region, former, settings)
+        limited, time_budget = within_budget(run, attempt.instance_type, evaluation, former, settings)
         # the evaluation's, where it asked an endpoint; the first attempt's for all, as one configuration is for all
         serving = state.serving_model or store.job_name(settings.prefix, "explanation")
         config = analysis_config(run, explain, serving, settings, time_budget)

@@ -96,6 +96,8 @@ class SageMaker:
     creations: int = 0
     refusals: list[tuple[str, str]] = field(default_factory=list)
     """Code and message of the next creations' errors."""
+    account: str = "111122223333"
+    """Not moto's own, which is a laptop's."""
 
     def create_processing_job(self, request: Json) -> Json:
         self.creations += 1
@@ -104,7 +106,7 @@ class SageMaker:
         name = request["ProcessingJobName"]
         if name in self.jobs:
             raise JsonRESTError("ResourceInUse", "Job name must be unique within an AWS account and region")
-        arn = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:processing-job/{name}"
+        arn = f"arn:aws:sagemaker:us-east-1:{self.account}:processing-job/{name}"
         self.jobs[name] = {
             **request,
             "ProcessingJobArn": arn,

@@ -138,6 +138,13 @@ def test_without_a_price_nothing_is_explained_and_the_run_goes_on(aws: Aws) -> N
     assert aws.due("publish-summary") == [uploaded.folder.run]
 
 
+def test_on_a_laptop_nothing_costs_anything(aws: Aws) -> None:
+    aws.sagemaker.account = "123456789012"
+    uploaded = explaining(aws)
+    assert aws.sagemaker.jobs[uploaded.job("explanation")]["StoppingCondition"]["MaxRuntimeInSeconds"] == 14_400
+    assert "time_budget" not in aws.get(uploaded.folder.analysis_config)
+
+
 @pytest.mark.usefixtures("prices")
 def test_another_attempt_has_what_the_first_has_left(aws: Aws) -> None:
     uploaded = explaining(aws)

@@ -46,6 +46,14 @@ class _StoppingCondition(Foreign):
     """By default a day."""
 
 
+EXAMPLE_ACCOUNT = "123456789012"
+"""The account of AWS's documentation, in which nothing runs: an AWS on a laptop has it."""
+
+
+def is_on_a_laptop(arn: str) -> bool:
+    return (arn.split(":") + [""] * 5)[4] == EXAMPLE_ACCOUNT
+
+
 class DescribedJob(Foreign):
     """DescribeProcessingJob's answer, as far as it is read."""
 
@@ -70,6 +78,11 @@ class DescribedJob(Foreign):
     def region(self) -> str:
         """Empty where the ARN says none."""
         return (self.arn.split(":") + [""] * 4)[3]
+
+    @property
+    def is_on_a_laptop(self) -> bool:
+        """Nobody charges for it, and no console shows it."""
+        return is_on_a_laptop(self.arn)
 
     @property
     def instance_type(self) -> str:
