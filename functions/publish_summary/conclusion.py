@@ -6,7 +6,7 @@ from datetime import datetime
 
 from assay.drift import Drift
 from assay.names import Stage
-from assay.run import Champion
+from assay.run import Champion, LastRun
 from assay.summary import JobTime, Summary
 from assay.verdict import Judgement, judge
 from assay_aws.jobs import DescribedJob
@@ -44,8 +44,9 @@ def conclude(evidence: Evidence, prices: Prices = NO_PRICES, drift: Drift | None
         to_mend=commands_that_mend(evidence.failure, run.model, run.upload),
         gates=judgement.gates,
         champion=None if run.champion is None else run.champion.run,
+        previous=None if run.previous is None else run.previous.run,
         jobs=jobs,
-        costs=costs(jobs, evidence.champion_jobs, evidence.region, prices),
+        costs=costs(jobs, evidence.champion_jobs, evidence.previous_jobs, evidence.region, prices),
     )
     if report is not None:
         summary = summary.model_copy(
@@ -79,6 +80,12 @@ def job_time(stage: Stage, job: DescribedJob) -> JobTime:
         exit_message=job.exit_message,
         failure_reason=job.failure_reason,
     )
+
+
+def last_run(summary: Summary) -> LastRun | None:
+    """The run, as the model's next one is to know it; None where no job ran."""
+    ended = [job.ended_at for job in summary.jobs if job.ended_at is not None]
+    return LastRun(model=summary.model, run=summary.run, ended_at=max(ended)) if ended else None
 
 
 def challenger(summary: Summary, evidence: Evidence, now: datetime) -> Champion | None:

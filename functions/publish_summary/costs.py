@@ -10,10 +10,12 @@ from assay_aws.prices import Prices
 SECONDS_PER_HOUR = 3600
 
 
-def costs(jobs: Sequence[JobTime], champions: Sequence[JobTime], region: str, prices: Prices) -> Costs | None:
-    """Each stage's, the total, and the champion's total; None where no job of ours ran.
+def costs(
+    jobs: Sequence[JobTime], champions: Sequence[JobTime], previous: Sequence[JobTime], region: str, prices: Prices
+) -> Costs | None:
+    """Each stage's, the total, the champion's total and that of the last run; None where no job of ours ran.
 
-    The champion's jobs are counted at the same prices, so that a difference is not that of two price tables.
+    Other runs' jobs are counted at the same prices, so that a difference is not that of two price tables.
     """
     usd_per_hour = prices.usd_per_hour.get(region, {})
     ran = [job for job in jobs if job.seconds is not None]
@@ -25,6 +27,7 @@ def costs(jobs: Sequence[JobTime], champions: Sequence[JobTime], region: str, pr
         explanation=spent([job for job in ran if job.stage == "explanation"], usd_per_hour),
         total=total,
         champion=spent(champions, usd_per_hour),
+        previous=spent(previous, usd_per_hour),
         prices_of=prices.as_of,
         unpriced=tuple(
             sorted({f"{job.instance_type} in {region}" for job in ran if job.instance_type not in usd_per_hour})

@@ -16,7 +16,7 @@ from assay.explanation import AnalysisReport
 from assay.failure import Failure
 from assay.layout import RunFolder
 from assay.names import Stage
-from assay.run import Champion, Run, RunState
+from assay.run import Champion, LastRun, Run, RunState
 from assay.summary import JobTime, Passage, Summary
 from assay_aws.attempts import Attempt, due_attempt, ended_by, find_attempts
 from assay_aws.jobs import DescribedJob
@@ -78,6 +78,8 @@ class Evidence:
     explanation_failure: Failure | None = None
     champion_jobs: tuple[JobTime, ...] = ()
     """Of the run that was champion when this one was opened."""
+    previous_jobs: tuple[JobTime, ...] = ()
+    """Of the run that had ended last when this one was opened."""
 
     @property
     def region(self) -> str:
@@ -118,8 +120,15 @@ def gather(store: RunStore, settings: Settings) -> Evidence | AttemptDue | None:
     except JobFailed as error:
         return Evidence(run, state, jobs, failure_of(error))
     champion = None if run.champion is None else store.read_record(run.champion.folder.report, EvaluationReport)
-    theirs = _jobs_of(store, run.champion)
-    evaluated = Evidence(run, state, jobs, report=report, champion=champion, champion_jobs=theirs)
+    evaluated = Evidence(
+        run,
+        state,
+        jobs,
+        report=report,
+        champion=champion,
+        champion_jobs=_jobs_of(store, run.champion),
+        previous_jobs=_jobs_of(store, run.previous),
+    )
     if samples is None:
         return evaluated
     return _with_explanation(store, settings, evaluated, report, Explained(run.folder, samples))
@@ -153,10 +162,10 @@ def _with_explanation(
     )
 
 
-def _jobs_of(store: RunStore, champion: Champion | None) -> tuple[JobTime, ...]:
-    """None where there is no champion, or its summary cannot be read any more."""
+def _jobs_of(store: RunStore, other: Champion | LastRun | None) -> tuple[JobTime, ...]:
+    """None where there is no other run, or its summary cannot be read any more."""
     try:
-        summary = None if champion is None else store.read_record(champion.folder.summary_json, Summary)
+        summary = None if other is None else store.read_record(other.folder.summary_json, Summary)
     except ValidationError:
         return ()
     return () if summary is None else summary.jobs

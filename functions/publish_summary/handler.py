@@ -16,13 +16,14 @@ from assay_aws.champions import crown
 from assay_aws.claims import do_once
 from assay_aws.event_bus import put
 from assay_aws.jobs import delete_model
+from assay_aws.last_runs import remember_last
 from assay_aws.prices import known_prices
 from assay_aws.run_store import RunStore, close_active
 from assay_aws.settings import SummarySettings
 from assay_aws.step_queue import active_run_of, each_event, queue_of, send_step_due
 from assay_aws.topic import publish
 from assay_aws.waiting import wake_oldest
-from publish_summary.conclusion import challenger, conclude
+from publish_summary.conclusion import challenger, conclude, last_run
 from publish_summary.evidence import AttemptDue, Evidence, gather
 from publish_summary.junit import junit
 from publish_summary.notice import notice
@@ -66,6 +67,9 @@ def publish_summary(event: dict[str, Any]) -> None:
     candidate = challenger(summary, evidence, datetime.now(UTC))
     if candidate is not None:
         crown(bucket, candidate)
+    ended = last_run(summary)
+    if ended is not None:
+        remember_last(bucket, ended)
     if state.serving_model is not None:
         # each attempt that asked an endpoint made one by its own name
         for model in {state.serving_model, *(job.name for _, job in evidence.jobs)}:

@@ -173,7 +173,7 @@ def facts(summary: Summary, registration: Registration | None) -> list[str]:
     why = "" if summary.explanation_failure is None else f": {one_line(summary.explanation_failure)}"
     lines.append(f"Explanation  {summary.explanation}{why}")
     if summary.costs is not None:
-        lines.append(f"Jobs         {costs_in_words(summary.costs)}")
+        lines.append(f"Jobs         {costs_in_words(summary.costs, summary)}")
     if registration is not None:
         lines.append(f"Registered   {registered_in_words(registration)}")
     lines.append(f"Run          {summary.run}")
@@ -186,7 +186,7 @@ def registered_in_words(registration: Registration) -> str:
     return f"{APPROVALS[registration.approval]}: {registration.package}"
 
 
-def costs_in_words(costs: Costs) -> str:
+def costs_in_words(costs: Costs, summary: Summary) -> str:
     """`12 min, $0.046 (evaluation $0.031, explanation $0.015); the champion's run 11 min, $0.042`."""
     stages = (("evaluation", costs.evaluation), ("explanation", costs.explanation))
     each = [f"{stage} {dollars(spent.usd)}" for stage, spent in stages if spent is not None and spent.usd is not None]
@@ -194,8 +194,15 @@ def costs_in_words(costs: Costs) -> str:
     # nobody who keeps no table of prices is told so in each mail
     is_gap = costs.unpriced and costs.prices_of is not None
     unknown = f"; no price is known of {' and '.join(costs.unpriced)}" if is_gap else ""
-    before = "" if costs.champion is None else f"; the champion's run {spent_in_words(costs.champion)}"
-    return total + before + unknown
+    return "; ".join([total, *other_runs(costs, summary)]) + unknown
+
+
+def other_runs(costs: Costs, summary: Summary) -> list[str]:
+    """What the last run and the champion's took, each once."""
+    if costs.champion is not None and summary.previous == summary.champion:
+        return [f"the last run, which is the champion's, {spent_in_words(costs.champion)}"]
+    runs = (("the last run", costs.previous), ("the champion's run", costs.champion))
+    return [f"{name} {spent_in_words(spent)}" for name, spent in runs if spent is not None]
 
 
 def spent_in_words(spent: Spent) -> str:

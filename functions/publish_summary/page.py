@@ -20,7 +20,7 @@ from publish_summary.charts import dependence_chart, range_of
 from publish_summary.console import folder_page, job_pages
 from publish_summary.headline import flips_in_words, name_of, number
 from publish_summary.importance import MOST_PASSAGES
-from publish_summary.notice import costs_in_words, dollars, duration, failing_first, printable
+from publish_summary.notice import costs_in_words, dollars, duration, failing_first, other_runs, printable
 from publish_summary.pictures import Picture, Pictures
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -84,6 +84,7 @@ def templates() -> Environment:
         "certainty_in_words": certainty_in_words,
         "dependence_chart": dependence_chart,
         "name_of": name_of,
+        "other_runs": other_runs,
         "range_of": range_of,
         "failing_first": failing_first,
         "flips_in_words": flips_in_words,

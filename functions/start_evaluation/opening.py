@@ -1,4 +1,4 @@
-"""Opening a run: what was uploaded, the policy that counts, the champion of this moment. Decided once."""
+"""Opening a run: what was uploaded, the policy that counts, champion and last run of this moment. Decided once."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from assay.not_yet import check_is_built
 from assay.run import ActiveRun, Run, RunState
 from assay_aws.archive import describe_archive
 from assay_aws.champions import champion_of
+from assay_aws.last_runs import last_run_of
 from assay_aws.locations import check_is_there
 from assay_aws.policy_file import find_policy
 from assay_aws.run_store import RunStore, failure_of, open_active
@@ -48,6 +49,7 @@ def new_run(active: ActiveRun, settings: EvaluationSettings) -> Run:
         upload=upload,
         opened_at=active.opened_at,
         champion=champion_of(settings.bucket_name, folder.model),
+        previous=last_run_of(settings.bucket_name, folder.model),
     )
     try:
         run = run.model_copy(update={"archive": describe_archive(upload)})

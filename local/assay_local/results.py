@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from assay.layout import RunFolder, champion_key
-from assay.run import Champion
+from assay.layout import RunFolder, champion_key, last_run_key
+from assay.run import Champion, LastRun
 from assay.title import Title
 from assay_local.place import Link, content_of, readable
 from assay_local.problem import Problem
 
 
 class Results:
-    """`<folder>/runs/<model>/<run>/…` and `<folder>/champions/<model>.json`. A Place."""
+    """`runs/<model>/<run>/…`, `champions/<model>.json` and `latest/<model>.json` in a folder. A Place."""
 
     option = ""
 
@@ -68,6 +68,12 @@ class Results:
                 self._write(champion_key(model), [after.to_json().encode()])
         return after
 
+    def last_run(self, model: str) -> LastRun | None:
+        file = self.path(last_run_key(model))
+        content = content_of(file)
+        with readable(str(file)):
+            return None if content is None else LastRun.model_validate_json(content)
+
     def prepare(self) -> None:
         """Make the folder now: what cannot be written should show before a model has been judged."""
         try:
@@ -78,7 +84,14 @@ class Results:
             raise Problem(f"results folder {self.folder}: {error.strerror}") from error
 
     def put_back(self, s3: Any, bucket: str, model: str) -> Champion | None:
-        """Upload the model's champion of an earlier time and its run, so that the next run is compared with it."""
+        """Upload the model's champion of an earlier time and its run, so that the next run is compared with it.
+
+        Of the run that ended last its summary, for what it took.
+        """
+        last = self.last_run(model)
+        if last is not None and (summary := self.read(last.folder.summary_json)) is not None:
+            s3.put_object(Bucket=bucket, Key=last_run_key(model), Body=last.to_json().encode())
+            s3.put_object(Bucket=bucket, Key=last.folder.summary_json, Body=summary)
         title = self.title(model)
         if title.turns:
             s3.put_object(Bucket=bucket, Key=champion_key(model), Body=title.to_json().encode())
@@ -97,12 +110,20 @@ class Results:
             for found in page.get("Contents", []):
                 body = s3.get_object(Bucket=bucket, Key=found["Key"])["Body"]
                 self._write(found["Key"], body.iter_chunks(1 << 20))
+        key = last_run_key(run.model)
+        if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
+            self._remember(LastRun.model_validate_json(s3.get_object(Bucket=bucket, Key=key)["Body"].read()))
         key = champion_key(run.model)
         if s3.list_objects_v2(Bucket=bucket, Prefix=key).get("KeyCount"):
             title = Title.parse(s3.get_object(Bucket=bucket, Key=key)["Body"].read())
             champion = title.champion
             if champion is not None and champion.run == run.run:
                 self.change_title(run.model, lambda title: title.passed(champion, no_versions))
+
+    def _remember(self, ended: LastRun) -> None:
+        with self._alone():
+            if ended.is_after(self.last_run(ended.model)):
+                self._write(last_run_key(ended.model), [ended.to_json().encode()])
 
     def _write(self, key: str, chunks: Iterable[bytes]) -> None:
         """Renamed into place when whole, so that nobody reads half a file."""

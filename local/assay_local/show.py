@@ -105,7 +105,7 @@ def tell_run(summary: Summary, state: RunState | None, title: Title, console: Co
         "Request": printed(upload.request),
         "Explanation": summary.explanation
         + ("" if summary.explanation_failure is None else f": {printed(summary.explanation_failure)}"),
-        "Took": "" if summary.costs is None else costs_in_words(summary.costs),
+        "Took": "" if summary.costs is None else costs_in_words(summary.costs, summary),
         "Registered": "" if registration is None else registered_in_words(registration),
     }
     for name, value in facts.items():

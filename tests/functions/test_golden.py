@@ -36,7 +36,7 @@ from assay.failure import Failure
 from assay.names import Stage
 from assay.outcome import Outcome
 from assay.policy import Policy, read_policy
-from assay.run import Archive, Registration, Run, RunState
+from assay.run import Archive, LastRun, Registration, Run, RunState
 from assay.summary import JobTime, Summary
 from assay_aws.jobs import DescribedJob
 from assay_aws.prices import Prices
@@ -157,6 +157,7 @@ def evidence(found: EvaluationReport | None, policy: dict[str, Any] | None = POL
         policy_source=f"s3://{BUCKET}/models/assay.yaml",
         policy=read,
         champion=champion(model="incomes") if found is not None and found.comparison is not None else None,
+        previous=LastRun(model="incomes", run="p" * 20, ended_at=BEGAN),
     )
     jobs: tuple[tuple[Stage, DescribedJob], ...] = ()
     if found is not None:
@@ -175,11 +176,14 @@ def evidence(found: EvaluationReport | None, policy: dict[str, Any] | None = POL
         )
         for stage in ("evaluation", "explanation")
     )
+    # the last run got no further than its evaluation
+    last = (theirs[0].model_copy(update={"name": f"assay-{'p' * 20}-01-evaluation"}),)
     beside = {
         "explained": explained(run, [3, 2, 1, 0.3]),
         "champion": measured(0.9),
         "champion_explained": explained(run, [2.5, 2.1, 1.2, 0.2]),
         "champion_jobs": theirs,
+        "previous_jobs": last,
     }
     return Evidence(**{**vars(made), **beside, **fields})
 

@@ -84,7 +84,7 @@ def test_the_suite_says_when_and_how_long() -> None:
         started_at=began,
         ended_at=began + timedelta(seconds=90),
     )
-    made = summary("pass", gates=(PASSED,), jobs=(job,), costs=costs((job,), (), "", NO_PRICES))
+    made = summary("pass", gates=(PASSED,), jobs=(job,), costs=costs((job,), (), (), "", NO_PRICES))
     assert (suite(made).attrib["timestamp"], suite(made).attrib["time"]) == ("2026-11-12T09:20:00", "90.000")
     assert "timestamp" not in suite(summary("error")).attrib
 

@@ -97,7 +97,7 @@ def birds() -> Summary:
         rows=730,
         explanation="done",
         jobs=jobs,
-        costs=costs(jobs, (), "us-east-1", Prices(source="a test")),
+        costs=costs(jobs, (), (), "us-east-1", Prices(source="a test")),
     )
     return made.model_copy(update={"headline": headline(made)})
 

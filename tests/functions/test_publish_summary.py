@@ -7,8 +7,9 @@ import pytest
 
 from assay.errors import BadModel
 from assay.evaluation import Comparison, Difference, Explainable, ExplainSamples, Flip, Metric, Slice
-from assay.layout import champion_key
+from assay.layout import active_key, champion_key, last_run_key
 from assay.outcome import Outcome
+from assay.run import ActiveRun, LastRun
 from assay.summary import Spent, Summary
 from assay_aws.event_bus import NotPut
 from assay_aws.prices import Prices
@@ -216,7 +217,55 @@ def test_time_and_cost_stand_beside_the_champions(aws: Aws, monkeypatch: pytest.
     costs = summary(aws, second).costs
     assert costs is not None
     assert (costs.total, costs.champion) == (Spent(seconds=90, usd=0.09), Spent(seconds=60, usd=0.06))
-    assert "Jobs         2 min, $0.090; the champion's run 1 min, $0.060\n" in aws.mails()[-1]
+    assert "Jobs         2 min, $0.090; the last run, which is the champion's, 1 min, $0.060\n" in aws.mails()[-1]
+
+
+def test_time_and_cost_stand_beside_the_last_runs_which_may_have_failed(aws: Aws) -> None:
+    champions = evaluated(aws)
+    publish_summary(champions.due)
+    failed = evaluated(aws, metrics={"accuracy": Metric(value=0.1, low=0.05, high=0.15, higher_is_better=True)})
+    aws.sagemaker.end(failed.job("evaluation"), seconds=1200)
+    publish_summary(failed.due)
+    third = evaluated(aws)
+    aws.sagemaker.end(third.job("evaluation"), seconds=1800)
+    publish_summary(third.due)
+    found = summary(aws, third)
+    assert summary(aws, failed).verdict == "fail"
+    assert (found.previous, found.champion) == (failed.folder.run, champions.folder.run)
+    assert found.costs is not None
+    assert found.costs.previous is not None
+    assert (found.costs.previous.seconds, found.costs.total.seconds) == (1200, 1800)
+    said = "30 min; the last run 20 min; the champion's run 1 min"
+    assert f"Jobs         {said}\n" in aws.mails()[-1]
+    assert said in aws.get(third.folder.summary_md)
+    assert "the last run 20 min · the champion&#39;s run 1 min" in aws.get(third.folder.summary_html)
+
+
+def test_told_again_of_an_earlier_run_the_last_one_stays_and_nothing_is_another(aws: Aws) -> None:
+    first = evaluated(aws)
+    publish_summary(first.due)
+    second = evaluated(aws)
+    aws.sagemaker.end(second.job("evaluation"), seconds=90)
+    publish_summary(second.due)
+    written = aws.get(second.folder.summary_json)
+    for one in (first, second):
+        run = aws.run(one.folder)
+        aws.put(active_key(run.id), ActiveRun(upload=run.upload, opened_at=run.opened_at).to_json())
+        publish_summary(one.due)
+        last = LastRun.model_validate_json(aws.get(last_run_key("digits")))
+        assert last.run == second.folder.run
+    assert aws.get(second.folder.summary_json) == written
+    assert summary(aws, second).previous == first.folder.run
+
+
+def test_a_run_that_needed_no_job_is_not_the_last_one(aws: Aws) -> None:
+    first = evaluated(aws)
+    publish_summary(first.due)
+    rejected = land(aws, policy="{}")
+    start_evaluation(rejected.event)
+    publish_summary(rejected.due)
+    assert summary(aws, rejected).verdict == "error"
+    assert LastRun.model_validate_json(aws.get(last_run_key("digits"))).run == first.folder.run
 
 
 def test_a_champion_whose_summary_is_gone_has_no_cost(aws: Aws) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from assay.layout import RunFolder
-from assay.run import Champion
+from assay.run import Champion, LastRun
 from assay.title import Title, Turn
 from assay_local.cloud import Cloud
 from assay_local.problem import Problem
@@ -110,6 +110,22 @@ def test_the_champion_comes_back_with_its_run(cloud: Cloud, tmp_path: Path) -> N
     results.path("champions/birds.json").write_text(CHAMPION.to_json())
     assert results.put_back(cloud.client("s3"), bucket, "birds") == CHAMPION
     assert keys(cloud, bucket) == {"champions/birds.json", CHAMPION.folder.report}
+
+
+def test_the_run_that_ended_last_comes_back_with_what_it_took(cloud: Cloud, tmp_path: Path) -> None:
+    s3, bucket, results = cloud.client("s3"), bucket_of(cloud, "results-last"), Results(tmp_path)
+    last = LastRun(model="birds", run="l" * 20, ended_at=datetime(2026, 5, 2, tzinfo=UTC))
+    s3.put_object(Bucket=bucket, Key=last.folder.summary_json, Body=b"summary")
+    s3.put_object(Bucket=bucket, Key="latest/birds.json", Body=last.to_json().encode())
+    results.save(s3, bucket, last.folder)
+    again = bucket_of(cloud, "results-last-again")
+    assert results.put_back(s3, again, "birds") is None
+    assert keys(cloud, again) == {"latest/birds.json", last.folder.summary_json}
+    # another run, in a cloud of its own, ended before it and is saved after it
+    earlier = last.model_copy(update={"run": "e" * 20, "ended_at": datetime(2026, 5, 1, tzinfo=UTC)})
+    s3.put_object(Bucket=bucket, Key="latest/birds.json", Body=earlier.to_json().encode())
+    results.save(s3, bucket, earlier.folder)
+    assert results.last_run("birds") == last
 
 
 def test_without_a_champion_nothing_is_put_back(cloud: Cloud, tmp_path: Path) -> None:

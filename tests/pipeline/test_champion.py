@@ -79,7 +79,7 @@ def second(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Second]:
         application.check_is_whole()
         assert application.summary(first).verdict == "pass", application.summary(first).headline
         same = application.summary(again)
-        assert same.champion == folder.run
+        assert (same.champion, same.previous) == (folder.run, folder.run)
         assert "own archive" in (same.not_compared or "")
         yield Second(
             first,
@@ -135,6 +135,13 @@ def test_the_verdict_rests_on_the_paired_difference_and_on_each_slice(second: Se
         ("pass", "sex=m"),
     ]
     assert "(difference +" in second.summary.gates[1].reason
+
+
+def test_what_it_took_stands_beside_what_the_first_one_took(second: Second) -> None:
+    assert (second.summary.previous, second.summary.champion) == (second.first.run, second.first.run)
+    costs = second.summary.costs
+    assert costs is not None and costs.previous is not None
+    assert costs.previous == costs.champion
 
 
 def test_people_are_told_what_changed(second: Second) -> None:

@@ -21,6 +21,10 @@ def champion_key(model: str) -> str:
     return f"champions/{model}.json"
 
 
+def last_run_key(model: str) -> str:
+    return f"latest/{model}.json"
+
+
 def policy_keys(archive_key: str) -> list[str]:
     """Where a policy is looked for, the nearest first: beside the archive, then in each folder above it."""
     folders = archive_key.split("/")[:-1]

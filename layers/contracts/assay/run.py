@@ -44,6 +44,26 @@ class Champion(Record):
         return RunFolder(self.model, self.run)
 
 
+class LastRun(Record):
+    """`latest/<model>.json`: the run of a model whose jobs ended last, well or badly.
+
+    The next one's costs stand beside its own. A run that needed no job, as one without a policy, is none.
+    """
+
+    schema_version: Literal[1] = 1
+    model: str
+    run: str
+    ended_at: datetime
+    """When its last job did, by SageMaker's clock: however often and late a run is told of, it ended then."""
+
+    @property
+    def folder(self) -> RunFolder:
+        return RunFolder(self.model, self.run)
+
+    def is_after(self, other: LastRun | None) -> bool:
+        return other is None or (self.ended_at, self.run) > (other.ended_at, other.run)
+
+
 class Archive(Record):
     """The exact version of the archive that is judged."""
 
@@ -56,7 +76,7 @@ class Archive(Record):
 
 
 class Run(Record):
-    """`run.json`: what was uploaded, the policy as it was read, the champion of that moment. Created once.
+    """`run.json`: what was uploaded, the policy as it was read, champion and last run of that moment. Created once.
 
     `rejected` says why there is nothing to evaluate (no policy, one with a typo, …); then `policy` may be missing.
     """
@@ -71,6 +91,8 @@ class Run(Record):
     """The address of the policy's file."""
     policy: Policy | None = None
     champion: Champion | None = None
+    previous: LastRun | None = None
+    """The run of this model that had ended last."""
     rejected: Failure | None = None
 
     @property

@@ -55,6 +55,8 @@ class Costs(Record):
     total: Spent
     champion: Spent | None = None
     """The total of the run that was champion when this one started, at the same prices."""
+    previous: Spent | None = None
+    """The total of the run that had ended last when this one started, at the same prices."""
     prices_of: date | None = None
     """The day that the prices are of; None: there are none."""
     unpriced: tuple[str, ...] = ()
@@ -228,6 +230,8 @@ class Summary(Record):
     """Facet (`sex=Female`) → metric → value."""
     champion: str | None = None
     """The run that was champion when this one started."""
+    previous: str | None = None
+    """The run of this model that had ended last when this one started; it may be the champion's."""
     findings: tuple[Finding, ...] = ()
     rows: int | None = None
     model_facts: ModelFacts | None = None
