@@ -51,7 +51,7 @@ from explainer.report import rows_report
 from explainer.request import Request, unexplainable
 from explainer.rows import Place, RowsExplained, explain_table, write_baseline, write_local_values, write_rows
 from explainer.samples import read_samples, representative, why_chosen
-from explainer.shapley import Predict
+from explainer.shapley import Predict, default_samples, too_few
 from explainer.table import Table, read_table
 from explainer.text.columns import with_texts
 from explainer.text.explained import DATA_TYPES, TextsExplained, explain_texts
@@ -416,7 +416,16 @@ def facts(request: Request, table: Table, found: Results) -> tuple[tuple[str, st
             else (("Texts", f"by {found.texts.granularity}: {found.texts.rows.segmenter.how}"),)
         ),
         ("Baseline", f"{rows.baseline_rows} {kind}"),
-        ("Attributions", "exact" if rows.exact else "estimated"),
+        ("Attributions", "exact" if rows.exact else _estimated(request, found.rows)),
         ("Model calls", f"{rows.model_calls:,}"),
         ("Largest additivity gap", f"{rows.max_gap:.1g}"),
     )
+
+
+def _estimated(request: Request, rows: RowsExplained | None) -> str:
+    """How the values were come by, and what the budget that was asked for did not suffice for."""
+    if rows is None:  # texts: each has players of its own number
+        return "estimated"
+    features = len(rows.features)
+    lacking = too_few(features, request.shap.num_samples or default_samples(features))
+    return "estimated" if lacking is None else f"estimated; num_samples: {lacking}"

@@ -36,7 +36,7 @@ from explainer.refused_by_aws import refused_by_aws
 from explainer.request import Request, read_request
 from explainer.rows import explained_features
 from explainer.rows_job import read_rows, rows_model
-from explainer.shapley.plan import default_samples
+from explainer.shapley import default_samples, too_few
 from explainer.table import Table, column_name
 from explainer.text.game import grouped
 from explainer.text.units import segmenter
@@ -115,6 +115,9 @@ def _attributions(shap: Shap, table: Table, baseline: Columns) -> Planned:
     most = f"{max(players):,}" if min(players) == max(players) else f"{min(players):,} to {max(players):,}"
     against = counted(beside, "baseline row")
     how = f"{len(table):,} rows × at most {max(coalitions):,} coalitions of {most} {noun} × {against}"
+    lacking = too_few(max(players), max(coalitions))
+    if lacking is not None:
+        how = f"{how}; num_samples: {lacking}"
     return Planned(name="shap", how=how, model_calls=beside + sum(1 + each * beside for each in coalitions))
 
 

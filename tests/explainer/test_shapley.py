@@ -16,7 +16,16 @@ from numpy.typing import NDArray
 from scipy import stats
 
 import explainer.shapley
-from explainer.shapley import NORMAL_95, Explanation, default_samples, explain_game, explain_rows, logit, make_plan
+from explainer.shapley import (
+    NORMAL_95,
+    Explanation,
+    default_samples,
+    explain_game,
+    explain_rows,
+    logit,
+    make_plan,
+    too_few,
+)
 from explainer.shapley.coalitions import _allocate, chain_pairs, draw_pairs, in_steps, pair_sizes, weights_of
 from explainer.shapley.plan import _least_squares, _spread
 from explainer.shapley.surrogate import FITTED, RIDGE, Surrogate, _kernels, _points, _Ridge, shapley_of_kernel
@@ -427,6 +436,41 @@ def test_on_a_small_budget_chains_beat_drawn_coalitions() -> None:
         errors.append((relative_error(chained, truth), relative_error(drawn, truth)))
     chains, draws = np.mean(errors, axis=0)
     assert chains < 0.85 * draws
+
+
+def test_what_a_small_budget_takes_together_in_one_row_it_tells_apart_in_another() -> None:
+    rng = np.random.default_rng(0)
+    rows, baseline, slopes = rng.normal(size=(300, 14)), np.zeros((1, 14)), np.linspace(0.2, 3, 14)
+    found = list(explain_rows(lambda inputs: inputs @ slopes[:, None], rows, baseline, num_samples=15))
+    importance = np.abs([one.values[:, 0] for one in found]).mean(axis=0)
+    assert len(np.unique(importance.round(9))) == 14
+    assert stats.spearmanr(importance, slopes).statistic > 0.9
+    assert [one.coalitions for one in found] == [14] * 300
+
+
+@pytest.mark.parametrize(
+    ("players", "budget", "lacking"),
+    [
+        (14, 15, "too few to tell features apart in each row (26 do), or how sure values are (42 do)"),
+        (14, 26, "too few to tell how sure values are (42 do)"),
+        (14, 42, None),
+        (3, 6, None),
+        (1, 0, None),
+    ],
+)
+def test_what_a_budget_is_too_small_for_is_told(players: int, budget: int, lacking: str | None) -> None:
+    assert too_few(players, budget) == lacking
+    enough = explain_game(random_game(players), players, num_samples=budget).standard_errors is not None
+    assert enough == (lacking is None)
+
+
+def test_a_row_s_values_on_a_small_budget_are_its_own_wherever_it_stands() -> None:
+    rows, baseline, slopes = np.random.default_rng(1).normal(size=(30, 14)), np.zeros((1, 14)), np.arange(14.0)
+    first, again = (
+        [one.values for one in explain_rows(lambda inputs: inputs @ slopes[:, None], order, baseline, num_samples=15)]
+        for order in (rows, rows[::-1])
+    )
+    np.testing.assert_allclose(first, again[::-1], atol=1e-12)
 
 
 @pytest.mark.parametrize("budget", [1, 2, 5, 18])

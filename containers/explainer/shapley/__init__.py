@@ -40,7 +40,7 @@ How the estimate is made, and where each step comes from (docs/mathematics.md ha
 """
 
 from explainer.shapley.explain import Explanation, Predict, RowExplainer, explain_game, explain_rows, logit
-from explainer.shapley.plan import NORMAL_95, Plan, default_samples, make_plan
+from explainer.shapley.plan import NORMAL_95, Plan, default_samples, make_plan, too_few
 
 __all__ = [
     "NORMAL_95",
@@ -53,4 +53,5 @@ __all__ = [
     "explain_rows",
     "logit",
     "make_plan",
+    "too_few",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,12 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from explainer.shapley.coalitions import Masks
-from explainer.shapley.plan import NORMAL_95, Array, Plan, default_samples, make_plan, make_plans
+from explainer.shapley.plan import NORMAL_95, Array, Plan, default_samples, make_plan, make_plans, tells_apart
 
 Predict = Callable[[NDArray[Any]], NDArray[Any]]
 """(inputs, …) → (inputs, outputs)"""
 Link = Callable[[Array], Array]
 
+DRAWS = 16
+"""Plans that rows are dealt to where a plan is too small to tell all features apart: what it takes together is then
+another row's to tell, and a mean over rows tells all. Of a census model's 14 features over 600 rows, by 15 coalitions
+each, the importance correlates with the exact one by 0.86, by one plan for all rows by 0.58
+(rank correlations, means over eight seeds)."""
+DEALT_UP_TO = 100
+"""Features: beyond, so many plans take longer than they are worth."""
 BATCH = 4096
 """Synthetic rows in one call of the model: enough to hide a call's overhead, few enough to stay in the cache."""
 BATCH_BYTES = 64 * 2**20
@@ -180,7 +188,7 @@ class RowExplainer:
         self._batch = batch or max(1, min(BATCH, BATCH_BYTES // max(baseline[0].nbytes, 1)))
         # of a single feature no coalition is asked about
         self._calls_a_row = max(1, min(self._budget, 2 ** min(explained, 62)) * len(baseline))
-        self._steps: dict[int, tuple[_Step, ...]] = {}
+        self._steps: dict[tuple[int, int], tuple[_Step, ...]] = {}
         # Once a block this large has come and gone, unused, glibc keeps what is freed. Before, it gives the memory of
         # each call back to the system, and page faults of the next one took more time than a fast model itself.
         np.empty(LARGE, dtype=np.uint8)
@@ -252,10 +260,17 @@ class RowExplainer:
         ):  # in both is no difference either, although NaN does not equal itself
             differs &= ~(_missing(row) & _missing(baseline))
         players = np.flatnonzero(differs.any(axis=0))
-        if len(players) not in self._steps:
-            arguments = len(players), self._budget, self._seed, self._tolerance
-            self._steps[len(players)] = _steps(*arguments)
-        return _RowGame(row, baseline, base, differs[:, players], players, self._steps[len(players)])
+        seed = self._seed_of(row, len(players))
+        steps = self._steps.get((len(players), seed))
+        if steps is None:
+            steps = self._steps[len(players), seed] = _steps(len(players), self._budget, seed, self._tolerance)
+        return _RowGame(row, baseline, base, differs[:, players], players, steps)
+
+    def _seed_of(self, row: NDArray[Any], players: int) -> int:
+        """One for all rows, unless their plan takes features together: then by the row's values, wherever it stands."""
+        if tells_apart(players, self._budget) or players > DEALT_UP_TO:
+            return self._seed
+        return self._seed + (zlib.crc32(repr(row.tolist()).encode()) % DRAWS << 32)
 
 
 class _Step:

@@ -141,6 +141,21 @@ def default_samples(features: int) -> int:
     return 2 * features + 2048 if features > 12 else min(2 * features + 2048, 2**features - 2)
 
 
+def tells_apart(n: int, num_samples: int) -> bool:
+    """Whether no two of n players share what they bring together: an order of them is asked about whole."""
+    return num_samples // 2 >= n - 1
+
+
+def too_few(n: int, num_samples: int) -> str | None:
+    """What so many coalitions of n players do not suffice for; None where they do."""
+    if n < 2 or num_samples >= min(CHAINS_BELOW * n, 2 ** min(n, 62) - 2):
+        return None
+    sure = f"how sure values are ({CHAINS_BELOW * n} do)"
+    if tells_apart(n, num_samples):
+        return f"too few to tell {sure}"
+    return f"too few to tell features apart in each row ({2 * (n - 1)} do), or {sure}"
+
+
 def make_plan(n: int, num_samples: int, seed: int = 0) -> Plan:
     """Which coalitions of n players to ask about with a budget of num_samples, nobody and everybody not counted.
 
