@@ -42,7 +42,7 @@ examples:
   assay demo                                           a model passes, a spoiled version of it fails
   assay init model.tar.gz photos/                      a policy for one's own model and data
   assay validate --model model.tar.gz                  what is wrong with it, what the data can decide, what it takes
-  assay run model.tar.gz --policy assay.yaml           model and data through the same chain
+  assay run model.tar.gz                               model and data through the same chain
   assay runs                                           what ran, and how it ended; with --stack in your AWS account
   assay show birds                                     how the newest run of birds ended, and why
   assay promote birds --reason "the first one"         make a run the champion that newer ones are compared with
@@ -58,7 +58,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that knows no ✓ still shows the rest
-    options = parser().parse_args(arguments)
+    known = parser()
+    given = sys.argv[1:] if arguments is None else arguments
+    if not given:
+        known.print_help(sys.stderr)
+        return 2
+    options = known.parse_args(given)
     logging.basicConfig(level=logging.DEBUG if options.debug else logging.ERROR, format="%(name)s: %(message)s")
     try:
         with interrupted_once():

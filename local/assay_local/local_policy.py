@@ -40,6 +40,8 @@ def read(file: Path, folders: Mapping[str, Path]) -> LocalPolicy:
     """
     try:
         content = file.read_bytes()
+    except FileNotFoundError as error:
+        raise Problem(f"policy {file}: no such file; `assay init MODEL DATA` writes one") from error
     except OSError as error:
         raise Problem(f"policy {file}: {error.strerror}") from error
     found = parse_yaml(content, str(file))

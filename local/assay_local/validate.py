@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 import yaml
 
 from assay import drift
+from assay.errors import BadModel
 from assay.evaluation import EvaluationReport, Metric, ModelFacts
+from assay.layout import ARCHIVE_NAME
 from assay.not_yet import check_is_built
 from assay.policy import InstanceTypes, Policy, read_policy
 from assay.power import power, power_in_words
@@ -77,7 +79,10 @@ def validate(options: Options, console: Console) -> int:
             job.put_archive(archive_of(options.model, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
         task = Task("rehearsal" if options.model and asked_here else "data")
         with console.following(task.steps), task:
-            job.run("assay_local.rehearsal", task)
+            try:
+                job.run("assay_local.rehearsal", task)
+            except BadModel as error:  # the job knows the file by its name in S3 alone
+                raise BadModel(f"{options.model}: {str(error).removeprefix(f'{ARCHIVE_NAME}: ')}") from error
             task.detail = ""
         found = Rehearsed.model_validate_json((job.root / "rehearsal.json").read_bytes())
     expected = list(expectations(policy, found))
@@ -197,6 +202,9 @@ def tell(
         lines.append(("model", f"not checked: {why}"))
     else:
         lines.append(("model", model_line(found.model)))
+    if policy.registry is not None:
+        where = "by a stack whose ModelPackageGroup allows it, and whose ServingImageUri serves it; not on this machine"
+        lines.append(("registry", f"{policy.registry.group}, {where}"))
     if found.report is not None:
         lines.append(("tried", tried_line(found.report)))
         lines += [("", f"{finding.severity}: {finding.text}") for finding in serious(found.report)]

@@ -53,6 +53,12 @@ def runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Options]:
     return seen
 
 
+def test_without_a_command_the_commands_are_listed(assay: Assay) -> None:
+    code, out, err = assay()
+    assert (code, out) == (2, "")
+    assert "watch a model pass" in err
+
+
 @pytest.mark.parametrize("arguments", [["--help"], *([command, "--help"] for command in COMMANDS)])
 def test_help_has_examples(assay: Assay, arguments: list[str]) -> None:
     code, out, _ = assay(*arguments)
@@ -93,7 +99,7 @@ def test_arguments_become_options(assay: Assay, runs: list[Options], tmp_path: P
     ("arguments", "message"),
     [
         ([], "COMMAND"),
-        (["run", "model.tar.gz"], "--policy"),
+        (["run"], "model"),
         (["run", "m", "--policy", "p", "--engine", "podman"], "podman"),
         (["run", "m", "--policy", "p", "--timeout", "0"], "expected a number of minutes above 0"),
         (["run", "m", "--policy", "p", "--map", "lake=./copy"], "expected s3://bucket/prefix=path"),
@@ -104,6 +110,11 @@ def test_bad_arguments_end_with_2(assay: Assay, runs: list[Options], arguments: 
     assert code == 2
     assert message in err
     assert runs == []
+
+
+def test_a_run_goes_by_assay_yaml_unless_told_otherwise(assay: Assay, runs: list[Options]) -> None:
+    assay("run", "birds.tar.gz")
+    assert [one.policy for one in runs] == [Path("assay.yaml")]
 
 
 def test_no_display_is_said(assay: Assay, runs: list[Options], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +151,7 @@ def test_a_missing_model_or_policy_is_named(assay: Assay, tmp_path: Path) -> Non
     assert assay("run", tmp_path / "model.tar.gz", "--policy", policy) == (
         2,
         "",
-        f"assay: policy {policy}: No such file or directory\n",
+        f"assay: policy {policy}: no such file; `assay init MODEL DATA` writes one\n",
     )
     (tmp_path / "data.csv").write_text("a,label\n1,0\n")
     policy.write_text("{task: tabular_classification, data: {source: data.csv}}")

@@ -115,5 +115,5 @@ def test_a_baseline_by_address_is_uploaded_beside_the_policy(birds: Path) -> Non
 
 
 def test_a_policy_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(Problem, match=r"policy .*assay\.yaml: No such file or directory"):
+    with pytest.raises(Problem, match=r"policy .*assay\.yaml: no such file; `assay init MODEL DATA` writes one"):
         read(tmp_path / "assay.yaml", {})

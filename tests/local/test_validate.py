@@ -60,6 +60,12 @@ def policy_file(
 # What needs no model
 
 
+def test_a_registry_is_said_to_be_a_stack_s(assay: Assay, tmp_path: Path) -> None:
+    pictures(tmp_path, each=2)
+    _, out, _ = assay("--policy", policy_file(tmp_path, registry={"group": "birds"}))
+    assert "  registry   birds, by a stack whose ModelPackageGroup allows it" in out
+
+
 def test_a_policy_and_its_data_are_checked_without_a_model(assay: Assay, tmp_path: Path) -> None:
     code, out, err = assay("--policy", pictures(tmp_path))
     assert (code, err) == (0, "")
@@ -88,6 +94,13 @@ def test_a_missing_policy_says_how_to_get_one(assay: Assay, tmp_path: Path) -> N
         2,
         f"assay: policy {tmp_path}/assay.yaml: no such file; `assay init MODEL DATA` writes one\n",
     )
+
+
+def test_a_file_that_is_no_archive_is_told_by_its_own_name(assay: Assay, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("age,sex\n39,m\n")
+    code, _, err = assay("--policy", pictures(tmp_path, each=2), "--model", file)
+    assert (code, err[: len(f"assay: {file}: not a gzip file")]) == (2, f"assay: {file}: not a gzip file")
 
 
 @pytest.mark.parametrize(

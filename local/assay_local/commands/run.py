@@ -45,7 +45,9 @@ def register(commands: Commands) -> None:
     parser.add_argument(
         "model", type=Path, help="model.tar.gz as S3 would get it; also a SavedModel's folder, a .keras or .h5 file"
     )
-    parser.add_argument("--policy", type=Path, required=True, metavar="FILE", help="what decides: assay.yaml")
+    parser.add_argument(
+        "--policy", type=Path, default=Path("assay.yaml"), metavar="FILE", help="what decides (%(default)s)"
+    )
     parser.add_argument("--name", help="the model's name; by default from its file or folder")
     data_and_endpoints(parser)
     parser.set_defaults(action=run)
