@@ -26,7 +26,10 @@ MOST_CATEGORIES = 12
 
 @dataclass(frozen=True)
 class Range:
-    """A gate as a line from 0 to 100: where its value, interval, bounds and the champion lie."""
+    """A gate as a line from 0 to 100: where its value, interval, bounds and the champion lie.
+
+    Of a limit to how much worse than the champion it may be, `value` is the difference, and the champion lies at none.
+    """
 
     value: float
     low: float | None
@@ -36,20 +39,29 @@ class Range:
 
 
 def range_of(gate: GateOutcome) -> Range | None:
-    """None where there is nothing to compare on one scale: no value, or a limit to the difference from the champion."""
+    """None where there is nothing to compare on one scale: no value, no limit of its own, no champion."""
+    if gate.difference is not None:
+        apart = gate.difference
+        return _range(apart.value, apart.low, apart.high, [apart.bound], champion=0.0)
     asked = gate.gate
     limits = [limit for limit in (asked.min, asked.max) if limit is not None]
     if asked.max_abs is not None:
         limits += [-asked.max_abs, asked.max_abs]
     if gate.value is None or not limits:
         return None
-    on_scale = Scale([gate.value, gate.low, gate.high, gate.champion, *limits])
+    return _range(gate.value, gate.low, gate.high, limits, gate.champion)
+
+
+def _range(
+    value: float, low: float | None, high: float | None, bounds: Sequence[float], champion: float | None
+) -> Range:
+    on_scale = Scale([value, low, high, champion, *bounds])
     return Range(
-        value=on_scale.at(gate.value),
-        low=None if gate.low is None else on_scale.at(gate.low),
-        high=None if gate.high is None else on_scale.at(gate.high),
-        bounds=tuple(map(on_scale.at, limits)),
-        champion=None if gate.champion is None else on_scale.at(gate.champion),
+        value=on_scale.at(value),
+        low=None if low is None else on_scale.at(low),
+        high=None if high is None else on_scale.at(high),
+        bounds=tuple(map(on_scale.at, bounds)),
+        champion=None if champion is None else on_scale.at(champion),
     )
 
 

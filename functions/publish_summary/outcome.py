@@ -76,6 +76,7 @@ def in_short(gate: GateOutcome) -> GateInShort:
         low=gate.low,
         high=gate.high,
         champion=gate.champion,
+        difference=gate.difference,
         limit=gate.limit,
         result=gate.result,
         counts_as=gate.counts_as,

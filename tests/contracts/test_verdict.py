@@ -88,6 +88,8 @@ def test_without_a_champion_no_worse_than_it_does_not_apply() -> None:
         (0.85, {"max_worse": {"relative": 0.10}, "judge": "estimate"}, "pass"),
         (0.79, {"max_worse": {"relative": 0.10}, "judge": "estimate"}, "fail"),
         (0.95, {"max_worse": 0.0, "judge": "estimate"}, "pass"),
+        (0.95, {"max_worse": -0.04, "judge": "estimate"}, "pass"),
+        (0.91, {"max_worse": -0.04, "judge": "estimate"}, "fail"),
     ],
 )
 def test_a_score_may_fall_by_so_much(value: float, parts: dict[str, Any], verdict: str) -> None:
@@ -219,6 +221,28 @@ def test_no_worse_than_the_champion_is_judged_on_the_same_rows(difference: Diffe
     (outcome,) = judge([gate(max_worse=limit)], ours, report(accuracy=measured(0.9, 0.2))).gates
     assert outcome.result == result
     assert outcome.champion == 0.9
+    told = outcome.difference
+    assert told is not None
+    assert (told.value, told.low, told.high, told.paired) == (difference.value, difference.low, difference.high, True)
+    assert told.bound == pytest.approx(-limit if isinstance(limit, float) else -0.9 * limit["relative"])
+
+
+def test_the_difference_of_two_reports_is_told_as_such_with_the_bound_on_the_side_that_is_worse() -> None:
+    champion = report(mae=measured(10.0, 0.3, higher_is_better=False))
+    now = report(mae=measured(10.5, 0.4, higher_is_better=False))
+    (outcome,) = judge([gate(metric="mae", max_worse=1)], now, champion).gates
+    told = outcome.difference
+    assert told is not None and told.low is not None and told.high is not None
+    assert (told.value, told.low, told.high) == pytest.approx((0.5, 0.0, 1.0))
+    assert (told.bound, told.paired, outcome.result) == (1, False, "pass")
+
+
+def test_only_a_limit_beside_a_champion_has_a_difference() -> None:
+    champion, now = report(accuracy=measured(0.9, 0.05)), report(accuracy=measured(0.9, 0.05))
+    (limited,) = judge([gate(min=0.5)], now, champion).gates
+    (alone,) = judge([gate(max_worse=0.1)], now).gates
+    assert (limited.difference, limited.champion) == (None, 0.9)
+    assert (alone.difference, alone.champion) == (None, None)
 
 
 def test_an_error_that_falls_on_the_same_rows_is_better() -> None:

@@ -7,6 +7,7 @@ import math
 import pytest
 
 from assay.summary import PartialDependence
+from assay.verdict import FromChampion
 from publish_summary.charts import MOST_CATEGORIES, MOST_LINES, Scale, dependence_chart, range_of
 
 from .test_notice import FAILED
@@ -30,6 +31,14 @@ def test_a_gate_lies_on_a_line_with_its_bounds_and_the_champion() -> None:
     assert around_zero is not None and list(around_zero.bounds) == [4, 96]
     assert range_of(lies.model_copy(update={"value": None})) is None
     assert range_of(lies.model_copy(update={"gate": gate.model_copy(update={"min": None, "max_worse": 0.1})})) is None
+
+
+def test_a_limit_beside_the_champion_is_drawn_as_the_difference_from_it() -> None:
+    gate = FAILED.gate.model_copy(update={"min": None, "max": None, "max_abs": None, "max_worse": 0.5})
+    apart = FromChampion(value=-0.75, low=-1.0, high=-0.5, bound=-0.5, paired=True)
+    found = range_of(FAILED.model_copy(update={"gate": gate, "value": 0.2, "champion": 0.95, "difference": apart}))
+    assert found is not None
+    assert (found.low, found.value, found.high, found.bounds, found.champion) == (4, 27, 50, (50,), 96)
 
 
 def test_of_many_labels_those_are_drawn_whose_score_moves_most() -> None:

@@ -21,6 +21,7 @@ from assay.summary import (
     PartialDependence,
     Summary,
 )
+from assay.verdict import FromChampion
 from assay_aws.run_store import RunStore
 from publish_summary import pictures
 from publish_summary.page import cell, digest, inline, markdown, page
@@ -423,3 +424,18 @@ def test_each_job_leads_to_its_console_page_its_log_and_its_folder(aws: Aws) -> 
     # an AWS on a laptop has no console
     local = job.model_copy(update={"arn": f"arn:aws:sagemaker:us-east-1:123456789012:processing-job/{job.name}"})
     assert "console.aws" not in page(full(jobs=(local,)), report(), STORE)
+
+
+def test_a_gate_beside_the_champion_shows_the_difference_and_draws_it() -> None:
+    apart = FromChampion(value=-0.02, low=-0.05, high=0.01, bound=-0.03, paired=True)
+    limit = {"min": None, "max": None, "max_abs": None, "max_worse": 0.03}
+    gate = OPEN.model_copy(update={"gate": OPEN.gate.model_copy(update=limit), "difference": apart, "champion": 0.9})
+    made = summary("inconclusive", gates=(gate,))
+    html = page(made, report(), STORE)
+    elements(html)
+    assert "difference -0.05 to +0.01" in html
+    assert html.count('class="champion" d="M') == 2  # the row's and the key's
+    assert "the difference from it" in html
+    assert "(difference -0.05 to +0.01)" in markdown(made, BUCKET)
+    without = page(summary("fail", gates=(FAILED,)), report(), STORE)
+    assert "difference" not in without[without.index('<section id="gates">') : without.index('<section id="run">')]

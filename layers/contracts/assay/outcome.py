@@ -12,7 +12,7 @@ from assay.evaluation import Finding
 from assay.events import BusEvent, Upload
 from assay.policy import Task
 from assay.run import Registration
-from assay.verdict import Counted, GateResult, Verdict
+from assay.verdict import Counted, FromChampion, GateResult, Verdict
 
 Severity = Literal["info", "warning", "serious"]
 """Of a run, as of a finding: serious is a fail or an error, a warning what a person should look at."""
@@ -30,6 +30,8 @@ class GateInShort(Record):
     low: float | None = None
     high: float | None = None
     champion: float | None = None
+    difference: FromChampion | None = None
+    """What a limit to how much worse than the champion it may be was judged by."""
     limit: str
     """What was asked, for people: `at least 0.9`."""
     result: GateResult

@@ -22,6 +22,18 @@ BIAS = "bias."
 _ROUNDING = 1e-12  # 0.9 - 0.7 is 0.20000000000000007, and may be 0.2 worse
 
 
+class FromChampion(Record):
+    """This model's value minus the champion's, with its 95 % interval, and how far apart a gate lets them be."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    bound: float
+    """On its far side this model is worse than allowed: below it where more is better, above it where less is."""
+    paired: bool
+    """Measured on the same samples; else from two reports, as if of samples that have nothing to do with each other."""
+
+
 class GateOutcome(Record):
     """One gate, decided: what was measured, what was asked, and how it came out."""
 
@@ -37,6 +49,8 @@ class GateOutcome(Record):
     low: float | None = None
     high: float | None = None
     champion: float | None = None
+    difference: FromChampion | None = None
+    """What a limit to how much worse it may be was judged by; None: of another limit, or there was no champion."""
     limit: str
     """What was asked, for people: `at least 0.9`."""
     result: GateResult
@@ -112,19 +126,19 @@ def _facets(gate: Gate, report: EvaluationReport) -> Sequence[str | None]:
 def _decide(gate: Gate, scope: Scope, report: EvaluationReport, champion: EvaluationReport | None) -> GateOutcome:
     metric, part = _find(report, scope), _part(report, scope.slice)
     other = None if champion is None else _find(champion, scope)
-    difference = None if gate.max_worse is None else _difference(report, scope)
     if metric is None:
-        result, reason = _missing(report, scope)
+        judged = _outcome(gate, scope, None, *_missing(report, scope))
     elif gate.max_worse is None:
-        result, reason = _result(gate, scope, metric, report.data.rows if part is None else part.n)
+        samples = report.data.rows if part is None else part.n
+        judged = _outcome(gate, scope, metric, *_result(gate, scope, metric, samples))
     else:
-        result, reason = _against(gate, scope, metric, difference, other, _no_champion(report, champion))
-    judged = _outcome(gate, scope, metric, result, reason)
+        judged = _against(gate, scope, metric, report, other, _no_champion(report, champion))
     if part is not None and part.small and judged.counts_as in {"fail", "inconclusive"}:
-        few = f"{reason}; {part.n} samples are too few to stop a model"
+        few = f"{judged.reason}; {part.n} samples are too few to stop a model"
         judged = judged.model_copy(update={"counts_as": "warn", "reason": few})
-    theirs = difference.champion if difference is not None else None if other is None else other.value
-    return judged.model_copy(update={"champion": theirs})
+    if judged.champion is None and other is not None:
+        judged = judged.model_copy(update={"champion": other.value})
+    return judged
 
 
 def _decide_drift(gate: Gate, scope: Scope, report: EvaluationReport, drift: Drift | None) -> GateOutcome:
@@ -247,25 +261,39 @@ def _against(
     gate: Gate,
     scope: Scope,
     metric: Metric,
-    difference: Difference | None,
+    report: EvaluationReport,
     other: Metric | None,
     no_champion: str | None,
-) -> tuple[GateResult, str]:
+) -> GateOutcome:
     """How much worse than the champion: by the difference on the same samples, else by the two reports."""
     if no_champion is not None:
-        return "not applicable", no_champion
+        return _outcome(gate, scope, metric, "not applicable", no_champion)
     if metric.value is None:
-        return "fail", f"{scope} has no value: {metric.reason}"
-    if difference is None:
-        difference = _of_two_reports(metric, other)
-    if difference is None or difference.champion is None or difference.value is None:
-        return "not applicable", f"the champion has no value for {scope}"
+        return _outcome(gate, scope, metric, "fail", f"{scope} has no value: {metric.reason}")
+    paired = _difference(report, scope)
+    found = paired or _of_two_reports(metric, other)
+    if found is None or found.champion is None or found.value is None:
+        return _outcome(gate, scope, metric, "not applicable", f"the champion has no value for {scope}")
     if metric.higher_is_better is None:
-        return "fail", f"{scope} is neither better nor worse when it grows: use min, max or max_abs"
+        neither = f"{scope} is neither better nor worse when it grows: use min, max or max_abs"
+        return _outcome(gate, scope, metric, "fail", neither)
     limit = gate.max_worse
     assert limit is not None
-    allowed = limit.relative * abs(difference.champion) if isinstance(limit, RelativeLimit) else limit
-    sentence = f"{scope} is {metric.value:.4g}, must be {limit_in_words(gate)}'s {difference.champion:.4g}"
+    allowed = limit.relative * abs(found.champion) if isinstance(limit, RelativeLimit) else limit
+    difference = FromChampion(
+        value=found.value,
+        low=found.low,
+        high=found.high,
+        bound=0.0 - allowed if metric.higher_is_better else allowed,
+        paired=paired is not None,
+    )
+    sentence = f"{scope} is {metric.value:.4g}, must be {limit_in_words(gate)}'s {found.champion:.4g}"
+    judged = _outcome(gate, scope, metric, *_worse(gate, metric, difference, sentence))
+    return judged.model_copy(update={"champion": found.champion, "difference": difference})
+
+
+def _worse(gate: Gate, metric: Metric, difference: FromChampion, sentence: str) -> tuple[GateResult, str]:
+    allowed = -difference.bound if metric.higher_is_better else difference.bound  # below zero: it has to be better
     interval = judged_interval(gate, difference)
     if interval is None:
         return "inconclusive", sentence + "; one of them has no interval: set `judge: estimate`"
@@ -296,7 +324,7 @@ def _of_two_reports(metric: Metric, other: Metric | None) -> Difference | None:
     return Difference(ours=metric.value, champion=other.value, value=value, low=value - half, high=value + half)
 
 
-def judged_interval(gate: Gate, metric: Metric | Difference) -> tuple[float, float] | None:
+def judged_interval(gate: Gate, metric: Metric | FromChampion) -> tuple[float, float] | None:
     """What the gate is judged on: the value twice, or the interval rescaled from the stored 95 %; None if it lacks."""
     assert metric.value is not None
     if gate.judge == "estimate":
