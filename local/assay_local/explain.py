@@ -24,7 +24,7 @@ from assay_local.steps import Task
 
 Json = dict[str, Any]
 
-DONE = 0
+DONE, IN_PART = 0, 1
 SHOWN = 10
 """Features listed, the most important ones."""
 ADDRESSES = ("dataset_uri", "facet_dataset_uri", "predicted_label_dataset_uri")
@@ -44,7 +44,7 @@ class Options:
 
 
 def explain(options: Options, console: Console) -> int:
-    """Do the job.
+    """Do the job; 1 when it ended, as Clarify's does, without some analysis that was asked for.
 
     Raises:
         Problem, AssayError: why it cannot be done, in the job's own words.
@@ -58,11 +58,12 @@ def explain(options: Options, console: Console) -> int:
     analysis = json.loads((output / "analysis.json").read_bytes())
     for line in importance(analysis):
         console.say(line)
-    for name, error in failures(analysis):
+    failed = list(failures(analysis))
+    for name, error in failed:
         console.say(f"  ✗ {name}: {error}", "red")
     console.say()
     console.places([("results", output), *(("report", page) for page in sorted(output.glob("*.html")))])
-    return DONE
+    return IN_PART if failed else DONE
 
 
 def explain_record(options: Options, record: str, console: Console, progress: Console) -> int:

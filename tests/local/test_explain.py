@@ -205,7 +205,7 @@ def test_one_analysis_that_fails_is_shown_beside_those_that_do_not(assay: Assay)
     asked = config(label_values_or_threshold=[1], facet=[{"name_or_index": "race"}])
     asked["methods"]["pre_training_bias"] = {"methods": ["CI"]}
     code, said, _ = assay(asked, "--dataset", "rows.csv")
-    assert code == 0
+    assert code == 1
     assert "✗ pre_training_bias: Unable to locate the facet." in said
     assert "the features that matter most" in said
 

@@ -18,7 +18,8 @@ No AWS, no endpoint, nothing of the chain; the results lie in Clarify's layout.
 """
 
 EXAMPLES = """\
-exit codes: 0 done, 2 not: what was found and what would be right; with --compare 1: they differ
+exit codes: 0 done, 1 an analysis failed and the others are there, 2 not done: what was found and what would be right;
+with --compare 1: they differ
 
 examples:
   assay explain --config analysis_config.json --model model.tar.gz --dataset rows.csv
