@@ -112,23 +112,23 @@ def gather(store: RunStore, settings: Settings) -> Evidence | AttemptDue | None:
         if attempt is not None:
             return AttemptDue("evaluation", attempt)
         failure = failure_of_jobs(attempts.jobs, store.read(store.folder.evaluation + "failure.json"))
+    known = Evidence(
+        run,
+        state,
+        jobs,
+        failure,
+        champion_jobs=_jobs_of(store, run.champion),
+        previous_jobs=_jobs_of(store, run.previous),
+    )
     if failure is not None:
-        return Evidence(run, state, jobs, failure)
+        return known
     try:
         report = store.result(run.folder.report, EvaluationReport)
         samples = None if report.explain is None else store.result(run.folder.samples, ExplainSamples)
     except JobFailed as error:
-        return Evidence(run, state, jobs, failure_of(error))
+        return replace(known, failure=failure_of(error))
     champion = None if run.champion is None else store.read_record(run.champion.folder.report, EvaluationReport)
-    evaluated = Evidence(
-        run,
-        state,
-        jobs,
-        report=report,
-        champion=champion,
-        champion_jobs=_jobs_of(store, run.champion),
-        previous_jobs=_jobs_of(store, run.previous),
-    )
+    evaluated = replace(known, report=report, champion=champion)
     if samples is None:
         return evaluated
     return _with_explanation(store, settings, evaluated, report, Explained(run.folder, samples))

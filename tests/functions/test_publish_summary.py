@@ -241,6 +241,16 @@ def test_time_and_cost_stand_beside_the_last_runs_which_may_have_failed(aws: Aws
     assert "the last run 20 min · the champion&#39;s run 1 min" in aws.get(third.folder.summary_html)
 
 
+def test_a_run_without_numbers_tells_what_it_took_beside_the_others(aws: Aws) -> None:
+    first = evaluated(aws)
+    publish_summary(first.due)
+    second = evaluated(aws)
+    aws.sagemaker.end(second.job("evaluation"), "Failed", seconds=1200, ExitMessage="BadModel: no model")
+    publish_summary(second.due)
+    assert summary(aws, second).verdict == "error"
+    assert "Jobs         20 min; the last run, which is the champion's, 1 min\n" in aws.mails()[-1]
+
+
 def test_told_again_of_an_earlier_run_the_last_one_stays_and_nothing_is_another(aws: Aws) -> None:
     first = evaluated(aws)
     publish_summary(first.due)
