@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from assay.drift import Drift
+from assay.evaluation import Finding
 from assay.names import Stage
 from assay.run import Champion, LastRun
 from assay.summary import JobTime, Summary
@@ -55,7 +57,7 @@ def conclude(evidence: Evidence, prices: Prices = NO_PRICES, drift: Drift | None
                 **comparison(evidence, report),
                 "bias": report.bias,
                 "slices": () if run.policy is None else tuple(slices(report, run.policy)),
-                "findings": (*report.findings, *findings(evidence), *findings_on_drift(drift)),
+                "findings": weightiest_first((*report.findings, *findings(evidence), *findings_on_drift(drift))),
                 "rows": report.data.rows,
                 "model_facts": report.model,
                 "data": report.data,
@@ -93,3 +95,9 @@ def challenger(summary: Summary, evidence: Evidence, now: datetime) -> Champion 
     if summary.verdict != "pass" or evidence.report is None:
         return None
     return evidence.run.as_champion(evidence.report.model.archive_sha256, now)
+
+
+def weightiest_first(found: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Those of the same weight stay as they are."""
+    order = ("serious", "warning", "info")
+    return tuple(sorted(found, key=lambda one: order.index(one.severity)))

@@ -55,7 +55,7 @@ def test_the_reason_names_what_was_found_and_what_was_asked() -> None:
     (outcome,) = judge([gate(min=0.99)], report(accuracy=measured(0.90, 0.05))).gates
     assert outcome.reason == "accuracy is 0.9 (0.85 to 0.95), must be at least 0.99"
     (outcome,) = judge([gate(metric="acuracy", min=0.99)], report(accuracy=measured(0.90, 0.05))).gates
-    assert outcome.reason == "acuracy is not measured; measured are accuracy"
+    assert outcome.reason == "acuracy is not measured (did you mean accuracy?); measured are accuracy"
 
 
 @pytest.mark.parametrize(

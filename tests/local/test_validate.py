@@ -193,7 +193,11 @@ def policy_of(*gates: dict[str, object], **data: object) -> Policy:
         ({"metric": "accuracy", "min": 0.99, "judge": "estimate"}, False, "passes from 96 of 96 right"),
         ({"metric": "recall", "class": "owl", "min": 0.9}, True, "can never pass on 12 samples, with all 12 right"),
         ({"metric": "recall", "class": "eagle", "min": 0.9}, True, "can never pass: no class 'eagle'; the classes are"),
-        ({"metric": "acuracy", "min": 0.9}, True, "can never pass: acuracy is not measured; measured are"),
+        (
+            {"metric": "acuracy", "min": 0.9},
+            True,
+            "can never pass: acuracy is not measured (did you mean accuracy?); measured are",
+        ),
         ({"metric": "share", "min": 0.1}, True, "can never pass: it has no interval; set `judge: estimate`"),
         ({"metric": "f1_macro", "min": 0.9}, False, "its interval depends on the scores: not known beforehand"),
         ({"metric": "accuracy", "max_worse": 0.01}, False, "is decided beside the champion"),

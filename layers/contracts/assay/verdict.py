@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -203,14 +204,16 @@ def _missing(report: EvaluationReport, scope: Scope) -> tuple[GateResult, str]:
             facets = _few(list(report.bias)) if report.bias else "none: say bias.facets in the policy"
             named = "facet" if scope.facet is None else f"facet {scope.facet!r}"
             return "fail", f"no {named}; measured are {facets}"
-        return "fail", f"{scope} is not measured; measured are {_few(sorted(report.bias[scope.facet]))}"
+        names = sorted(report.bias[scope.facet])
+        meant = _near(scope.metric.removeprefix(BIAS), names)
+        return "fail", f"{scope} is not measured{meant}; measured are {_few(names)}"
     whole: EvaluationReport | Slice | None = report if scope.slice is None else _part(report, scope.slice)
     if whole is None:
         return "fail", f"no slice {scope.slice!r}; measured are {_few([part.name for part in report.slices])}"
     if scope.of is not None and scope.of not in report.labels:
-        return "fail", f"no class {scope.of!r}; the classes are {_few(report.labels)}"
+        return "fail", f"no class {scope.of!r}{_near(scope.of, report.labels)}; the classes are {_few(report.labels)}"
     measured = sorted(whole.metrics if scope.of is None else whole.per_class)
-    return "fail", f"{scope} is not measured; measured are {_few(measured)}"
+    return "fail", f"{scope} is not measured{_near(scope.metric, measured)}; measured are {_few(measured)}"
 
 
 def _result(gate: Gate, scope: Scope, metric: Metric, samples: int) -> tuple[GateResult, str]:
@@ -230,7 +233,7 @@ def _result(gate: Gate, scope: Scope, metric: Metric, samples: int) -> tuple[Gat
         return "pass", sentence
     if high < floor or low > ceiling:
         return "fail", sentence
-    return "inconclusive", sentence + f": {samples} samples do not decide it"
+    return "inconclusive", sentence + f": {samples:,} samples do not decide it"
 
 
 def _no_champion(report: EvaluationReport, champion: EvaluationReport | None) -> str | None:
@@ -355,6 +358,12 @@ def limit_in_words(gate: Gate) -> str:
     elif gate.max_worse is not None:
         parts.append(f"at most {gate.max_worse:g} worse than the champion")
     return " and ".join(parts)
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """The one of these names that was probably meant, where it is another."""
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near and near[0] != name else ""
 
 
 def _few(names: Sequence[str]) -> str:
