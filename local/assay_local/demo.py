@@ -140,8 +140,12 @@ def close(ended: list[Ended], results: Results, console: Console) -> int:
         + [("all results", results.folder)]
     )
     console.say()
-    console.say("Your own model, with a policy of your own (see README.md):")
-    console.say(f"  {command()} run path/to/model.tar.gz --policy assay.yaml", style="bold")
+    console.say("These runs again, and the report in a browser:")
+    console.say(f"  {command()} runs", style="bold")
+    console.say(f"  {command()} open latest", style="bold")
+    console.say("Your own model, by a policy that the first of these writes (see README.md):")
+    console.say(f"  {command()} init path/to/model.tar.gz path/to/data/", style="bold")
+    console.say(f"  {command()} run path/to/model.tar.gz", style="bold")
     for line in otherwise:
         console.say(f"Not as told: {line}", style="bold red")
     return 1 if otherwise else 0
