@@ -170,9 +170,13 @@ def test_the_global_importance_is_the_mean_over_the_representative_rows(results:
     np.testing.assert_allclose([importance["age"], importance["hours"]], expected, atol=1e-5)
 
 
-def test_pictures_are_judged_and_their_heat_maps_shown(results: Results) -> None:
+def test_pictures_are_judged_and_their_heat_maps_shown(results: Results, request: pytest.FixtureRequest) -> None:
     summary = results.summaries["lamps"]
-    assert (summary.verdict, summary.explanation) == ("fail", "done")
+    if request.node.callspec.id == "clarify":  # the archive's handler would be asked, test_pictures_endpoint asks one
+        assert (summary.verdict, summary.explanation) == ("fail", "failed")
+        assert "an archive's own code is never run on a laptop" in str(summary.explanation_failure)
+        return
+    assert (summary.verdict, summary.explanation) == ("fail", "done"), summary.explanation_failure
     (mistake,) = [mistake for mistake in summary.mistakes if mistake.id == "9.png"]
     assert (mistake.true, mistake.predicted) == ("bright", "dark")
     assert mistake.heat_maps
