@@ -35,6 +35,7 @@ HOSTILE = f"{EVIL}{LONG}<img src=x onerror=\"document.title='taken'\">"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="300"><rect width="400" height="300"/></svg>'
 VIEWS = [(320, "light"), (320, "dark"), (768, "light"), (1440, "light"), (1440, "dark")]
 
+
 class Folder(RunStore):
     """A run's folder on disk."""
 
