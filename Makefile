@@ -70,7 +70,7 @@ benchmark: dev  ## measure the explainer on rows beside its peers, its goals and
 	@rm -f dist/goals.jsonl && mkdir -p dist
 	.envs/peers/bin/python benchmarks/explainer/estimator.py $(if $(wildcard $(DATA)/adult),--adult $(DATA)/adult) --goals dist/goals.jsonl $(ARGS)
 	-$(BIN)/python benchmarks/explainer/rows.py --adult $(DATA)/adult --goals dist/goals.jsonl
-	-.envs/peers/bin/python benchmarks/explainer/bias.py --adult $(DATA)/adult --goals dist/goals.jsonl
+	-.envs/peers/bin/python benchmarks/explainer/bias_metrics.py --adult $(DATA)/adult --goals dist/goals.jsonl
 	@$(BIN)/python benchmarks/explainer/goals.py dist/goals.jsonl
 
 .PHONY: benchmark-rows
@@ -104,7 +104,7 @@ benchmark-summary: dev  ## measure the step publish_summary for a large run (a m
 .PHONY: benchmark-bias
 benchmark-bias:  ## hold the bias metrics against smclarify's (seconds; DATA=../shared/data)
 	@$(SETUP) peers
-	.envs/peers/bin/python benchmarks/explainer/bias.py --adult $(DATA)/adult
+	.envs/peers/bin/python benchmarks/explainer/bias_metrics.py --adult $(DATA)/adult
 
 .PHONY: ci-long
 ci-long:  ## run what CI runs, the container engine's tests included
