@@ -6,9 +6,28 @@ from pathlib import Path
 
 import pytest
 
+from assay_local import cli
 from assay_local.cloud import Cloud
 
 APPLICATION = Path(__file__).with_name("application")
+
+Ran = tuple[int, str, str]
+Assay = Callable[..., Ran]
+
+
+@pytest.fixture
+def assay(capsys: pytest.CaptureFixture[str]) -> Assay:
+    """The command in this process: exit code, standard output, standard error."""
+
+    def call(*arguments: object) -> Ran:
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as ended:  # argparse's own way
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return call
 
 
 @pytest.fixture(scope="module")

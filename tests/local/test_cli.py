@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,28 +10,10 @@ import pytest
 import assay_local.run
 from assay.errors import BadModel
 from assay.verdict import Verdict
-from assay_local import cli
 from assay_local.problem import Problem
 from assay_local.run import EXIT_CODES, Options, model_name
 
-Ran = tuple[int, str, str]
-Assay = Callable[..., Ran]
-
-
-@pytest.fixture
-def assay(capsys: pytest.CaptureFixture[str]) -> Assay:
-    """The command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> Ran:
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as ended:  # argparse's own way
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
-
+from .conftest import Assay
 
 COMMANDS = (
     *("demo", "run", "init", "validate", "rejudge", "explain", "schema"),

@@ -23,7 +23,6 @@ from assay.summary import Costs, JobTime, Spent, Summary
 from assay.title import Title
 from assay.verdict import GateOutcome, Verdict, judge
 from assay_aws import clients
-from assay_local import cli
 
 BUCKET = "archives-of-a-test"
 STACK = "assay"
@@ -39,24 +38,6 @@ POLICY = read_policy(
     }
 )
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
-
-Ran = tuple[int, str, str]
-Assay = Callable[..., Ran]
-
-
-@pytest.fixture
-def assay(capsys: pytest.CaptureFixture[str]) -> Assay:
-    """The command in this process: exit code, standard output, standard error."""
-
-    def call(*arguments: object) -> Ran:
-        try:
-            code = cli.main([str(argument) for argument in arguments])
-        except SystemExit as ended:  # argparse's own way
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
-    return call
 
 
 @dataclass

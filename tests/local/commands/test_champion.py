@@ -12,8 +12,9 @@ from assay.layout import RunFolder, champion_key
 from assay.run import RunState
 from assay_aws.champions import crown
 from assay_local.results import Results, no_versions
+from tests.local.conftest import Assay
 
-from .conftest import BEGAN, BUCKET, Assay, Shelf, champion, ran, run_of, running
+from .conftest import BEGAN, BUCKET, Shelf, champion, ran, run_of, running
 
 
 def passes(shelf: Shelf, name: str, *, day: int) -> None:

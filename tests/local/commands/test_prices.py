@@ -13,8 +13,7 @@ import pytest
 from botocore.stub import Stubber
 
 from assay_aws.prices import Prices
-
-from .conftest import Assay
+from tests.local.conftest import Assay
 
 Json = dict[str, Any]
 TABLE = Path("layers/aws/assay_aws/prices.json")

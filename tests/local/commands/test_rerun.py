@@ -17,8 +17,9 @@ from assay.names import run_id
 from assay_local import rerun
 from assay_local.run import Options
 from assay_local.upload_story import Again
+from tests.local.conftest import Assay
 
-from .conftest import BEGAN, BUCKET, Assay, Shelf, ran, run_of
+from .conftest import BEGAN, BUCKET, Shelf, ran, run_of
 
 Json = dict[str, Any]
 

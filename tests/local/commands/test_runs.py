@@ -14,8 +14,9 @@ from assay_local.commands.runs import VERDICTS
 from assay_local.place import Place
 from assay_local.problem import Problem
 from assay_local.runs import Runs
+from tests.local.conftest import Assay
 
-from .conftest import BEGAN, BUCKET, Assay, Shelf, champion, ran, run_of, running
+from .conftest import BEGAN, BUCKET, Shelf, champion, ran, run_of, running
 
 
 def lines(out: str) -> list[list[str]]:

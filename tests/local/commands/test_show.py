@@ -16,8 +16,9 @@ from assay.run import Job, Registration, RunState, Waiting
 from assay.summary import Change, Flips
 from assay_local import report
 from assay_local.compare import COUNTED, VERDICTS
+from tests.local.conftest import Assay
 
-from .conftest import BEGAN, BUCKET, Assay, Shelf, champion, outcomes, ran, run_of, running
+from .conftest import BEGAN, BUCKET, Shelf, champion, outcomes, ran, run_of, running
 
 
 def test_a_run_is_told_whole(assay: Assay, shelf: Shelf) -> None:
